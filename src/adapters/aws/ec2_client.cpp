@@ -1,0 +1,189 @@
+#include "adapters/aws/ec2_client.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "base/document.hpp"
+
+#include "wire/digest.hpp"
+#include "wire/sigv4.hpp"
+#include "wire/url.hpp"
+
+namespace muster::aws {
+namespace {
+
+constexpr std::string_view kVersion = "2016-11-15";
+constexpr auto kSkewMin = std::chrono::minutes{4};
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
+std::optional<TimePoint> parse_http_date(const std::string& text) {
+  static constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr",
+                                                            "May", "Jun", "Jul", "Aug",
+                                                            "Sep", "Oct", "Nov", "Dec"};
+  if (text.size() != 29 || !text.ends_with(" GMT")) return std::nullopt;
+  for (std::size_t i = 0; i < kMonths.size(); ++i) {
+    if (text.compare(8, 3, kMonths[i]) != 0) continue;
+    return parse_iso8601(fmt::format("{}-{:02}-{}T{}Z", text.substr(12, 4), i + 1,
+                                     text.substr(5, 2), text.substr(17, 8)));
+  }
+  return std::nullopt;
+}
+
+bool may_be_skew(const std::string& code) {
+  return code == "RequestExpired" || code == "AuthFailure" || code == "SignatureDoesNotMatch" ||
+         code == "RequestTimeTooSkewed" || code == "RequestInTheFuture";
+}
+
+bool may_be_stale_credentials(const std::string& code) {
+  return code == "ExpiredToken" || code == "RequestExpired" || code == "InvalidClientTokenId" ||
+         code == "AuthFailure";
+}
+
+std::string remedy_of(ErrorKind kind, const std::string& code) {
+  if (code == "RequestExpired") return "Check this machine's clock, or renew the credentials.";
+  if (kind == ErrorKind::unauthenticated) return "Check the access key and its secret.";
+  if (kind == ErrorKind::forbidden) return "Grant the permission that the text names.";
+  return {};
+}
+
+}  // namespace
+
+std::string form_of(const std::string& action, wire::Parameters parameters) {
+  wire::Parameters all{{"Action", action}, {"Version", std::string(kVersion)}};
+  for (auto& one : parameters) all.push_back(std::move(one));
+  return wire::form_encode(all);
+}
+
+Error error_of(const std::string& action, int status, const std::string& body) {
+  Error error;
+  error.context = {"ec2:" + action};
+  const Result<wire::XmlElement> root = wire::parse_xml(body, 1 << 20);
+  if (root) {
+    const wire::XmlElement* errors = root->find("Errors");
+    const wire::XmlElement* one = errors != nullptr ? errors->find("Error") : root->find("Error");
+    if (one != nullptr) {
+      error.code = one->text_at({"Code"});
+      error.message = one->text_at({"Message"});
+    }
+  }
+  error.kind = classify(error.code, status);
+  if (error.message.empty()) error.message = fmt::format("HTTP {} without a reason", status);
+  error.remedy = remedy_of(error.kind, error.code);
+  return error;
+}
+
+Ec2Client::Ec2Client(HttpTransport& transport, CredentialsChain& credentials, Clock& clock,
+                     Random& random, const Log& log, Ec2ClientOptions options)
+    : transport_(transport),
+      credentials_(credentials),
+      clock_(clock),
+      random_(random),
+      log_(log),
+      options_(std::move(options)),
+      retry_(random) {}
+
+bool Ec2Client::learn_skew(const HttpResponse& response) {
+  const auto date = parse_http_date(header_value(response.headers, "date"));
+  if (!date) return false;
+  const Duration offset = *date - clock_.now();
+  const Duration before = skew_;
+  const bool is_far = offset >= kSkewMin || offset <= -kSkewMin;
+  skew_ = is_far ? offset : Duration{0};
+  const Duration change = skew_ > before ? skew_ - before : before - skew_;
+  return is_far && change >= kSkewMin;
+}
+
+Task<Result<wire::XmlElement>> Ec2Client::attempt(const std::string* action,
+                                                  const std::string* body,
+                                                  std::string invocation_id, int number,
+                                                  Duration time_max,
+                                                  std::optional<Duration>* retry_after) {
+  const Result<wire::AwsCredentials> credentials = co_await credentials_.get();
+  if (!credentials) co_return tl::unexpected<Error>(credentials.error());
+  const Result<wire::Url> url = wire::parse_url(options_.endpoint);
+  if (!url) co_return tl::unexpected<Error>(url.error());
+
+  wire::SigV4Request signed_part;
+  signed_part.method = "POST";
+  signed_part.path = url->path;
+  signed_part.payload_hash = wire::hex_encode(wire::sha256(*body));
+  signed_part.headers = {{"host", url->authority()},
+                         {"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};
+  wire::sign(signed_part, *credentials, options_.region, "ec2", clock_.now() + skew_);
+
+  HttpRequest request;
+  request.method = "POST";
+  request.url = options_.endpoint;
+  request.headers = signed_part.headers;
+  request.headers.emplace_back("amz-sdk-invocation-id", invocation_id);
+  request.headers.emplace_back("amz-sdk-request",
+                               fmt::format("attempt={}; max={}", number, retry_.attempts_max()));
+  request.body = *body;
+  request.time_max = time_max;
+  const Duration started = clock_.monotonic();
+  const Result<HttpResponse> response = co_await transport_.send(std::move(request));
+  const Duration took = clock_.monotonic() - started;
+  if (!response) {
+    log_.debug("ec2_call_failed", {{"action", *action},
+                                   {"attempt", number},
+                                   {"error_kind", to_string(response.error().kind)},
+                                   {"took_ms", took}});
+    co_return within("ec2:" + *action, "", response.error());
+  }
+  const std::string wait = header_value(response->headers, "x-amz-retry-after");
+  const auto wait_ms = parse_integer(wait);
+  if (wait_ms && *wait_ms >= 0 && *wait_ms < 3'600'000) {
+    *retry_after = std::chrono::milliseconds{*wait_ms};
+  }
+  const bool is_success = response->status >= 200 && response->status < 300;
+  Error error = is_success ? Error{} : error_of(*action, response->status, response->body);
+  log_.debug("ec2_call_answered",
+             {{"action", *action},
+              {"status", response->status},
+              {"error_code", error.code},
+              {"attempt", number},
+              {"request_id", header_value(response->headers, "x-amzn-requestid")},
+              {"took_ms", took}});
+  if (!is_success) {
+    // A moved clock is told as a passing failure, so that the retry signs with the right time.
+    if (learn_skew(*response) && may_be_skew(error.code)) error.kind = ErrorKind::unavailable;
+    co_return tl::unexpected<Error>(std::move(error));
+  }
+  Result<wire::XmlElement> root = wire::parse_xml(response->body);
+  if (!root) co_return within("ec2:" + *action, "", root.error());
+  if (root->name != *action + "Response") {
+    co_return fail(ErrorKind::corrupt, fmt::format("ec2:{} was answered with <{}>", *action,
+                                                   root->name));
+  }
+  co_return std::move(*root);
+}
+
+Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string body,
+                                               Duration time_max) {
+  const std::string invocation_id = random_hex(random_, 32);
+  bool has_refreshed = false;
+  for (int number = 1;; ++number) {
+    std::optional<Duration> retry_after;
+    Task<Result<wire::XmlElement>> trying =
+        attempt(&action, &body, invocation_id, number, time_max, &retry_after);
+    Result<wire::XmlElement> answer = co_await std::move(trying);
+    if (answer) {
+      retry_.succeeded(number);
+      co_return answer;
+    }
+    const bool is_stale = may_be_stale_credentials(answer.error().code) &&
+                          answer.error().kind == ErrorKind::unauthenticated;
+    if (is_stale && !has_refreshed) {
+      has_refreshed = true;
+      credentials_.forget();
+      continue;
+    }
+    const std::optional<Duration> delay =
+        retry_.delay_after(number, answer.error(), retry_after);
+    if (!delay) co_return answer;
+    co_await clock_.sleep(*delay);
+  }
+}
+
+}  // namespace muster::aws

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <string>
+
+#include "adapters/aws/credentials.hpp"
+#include "adapters/aws/retry.hpp"
+#include "base/log.hpp"
+#include "ports/clock.hpp"
+#include "ports/http.hpp"
+#include "ports/random.hpp"
+#include "wire/encoding.hpp"
+#include "wire/xml.hpp"
+
+namespace muster::aws {
+
+struct Ec2ClientOptions {
+  std::string endpoint;  ///< `https://ec2.us-east-1.amazonaws.com`
+  std::string region;    ///< Signed for.
+};
+
+/// EC2's Query protocol: signs, sends, retries by the standard mode and reads the answer. The
+/// budget of calls stands above it.
+class Ec2Client {
+ public:
+  Ec2Client(HttpTransport& transport, CredentialsChain& credentials, Clock& clock, Random& random,
+            const Log& log, Ec2ClientOptions options);
+
+  /// Sends a body made by `form_of`, unchanged in every attempt, each signed anew. The root element of a
+  /// 2xx answer, or the error with EC2's own code.
+  Task<Result<wire::XmlElement>> call(std::string action, std::string body, Duration time_max);
+
+ private:
+  Task<Result<wire::XmlElement>> attempt(const std::string* action, const std::string* body,
+                                         std::string invocation_id, int number, Duration time_max,
+                                         std::optional<Duration>* retry_after);
+  /// Learns the clock's offset from an answer; true if it moved so far that the call is worth
+  /// another try at once.
+  bool learn_skew(const HttpResponse& response);
+
+  HttpTransport& transport_;
+  CredentialsChain& credentials_;
+  Clock& clock_;
+  Random& random_;
+  const Log& log_;
+  Ec2ClientOptions options_;
+  RetryPolicy retry_;
+  Duration skew_{0};
+};
+
+/// The form body of an action.
+[[nodiscard]] std::string form_of(const std::string& action, wire::Parameters parameters);
+
+/// The error in an answer that is no 2xx; a body that is no EC2 error counts by its status.
+[[nodiscard]] Error error_of(const std::string& action, int status, const std::string& body);
+
+}  // namespace muster::aws

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "ports/http.hpp"
+
+namespace muster::http {
+
+struct CurlOptions {
+  std::string user_agent = "muster/" MUSTER_VERSION;
+  std::string ca_bundle;  ///< A PEM file; empty: the system's.
+};
+
+/// HTTP/1.1 out by libcurl: connections are reused, certificates and host names are verified,
+/// proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+class CurlTransport : public HttpTransport {
+ public:
+  CurlTransport(const boost::asio::any_io_executor& executor, CurlOptions options);
+  ~CurlTransport() override;
+
+  Task<Result<HttpResponse>> send(HttpRequest request) override;
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+  CurlOptions options_;
+};
+
+}  // namespace muster::http

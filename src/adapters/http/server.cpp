@@ -1,0 +1,199 @@
+#include "adapters/http/server.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <optional>
+
+namespace muster::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+using asio::ip::tcp;
+
+namespace {
+
+using Parser = beast::http::request_parser<beast::http::string_body>;
+using Response = beast::http::response<beast::http::string_body>;
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+HttpServerRequest convert(const Parser::value_type& message, const tcp::socket& socket) {
+  HttpServerRequest request;
+  request.method = std::string(message.method_string());
+  request.target = std::string(message.target());
+  for (const auto& field : message) {
+    request.headers.emplace_back(field.name_string(), field.value());
+  }
+  request.body = message.body();
+  boost::system::error_code ignored;
+  request.peer_address = socket.remote_endpoint(ignored).address().to_string();
+  request.local_address = socket.local_endpoint(ignored).address().to_string();
+  return request;
+}
+
+Response convert(HttpServerResponse answer, unsigned version, bool keeps_alive, bool is_head) {
+  Response response;
+  response.version(version);
+  response.result(static_cast<unsigned>(answer.status));
+  for (const auto& [name, value] : answer.headers) response.insert(name, value);
+  response.keep_alive(keeps_alive);
+  const std::size_t size = answer.body.size();
+  if (!is_head) response.body() = std::move(answer.body);
+  response.content_length(size);
+  return response;
+}
+
+int status_of(const boost::system::error_code& error) {
+  if (error == beast::http::error::body_limit) return 413;
+  if (error == beast::http::error::header_limit) return 431;
+  return 400;
+}
+
+bool is_protocol_error(const boost::system::error_code& error) {
+  return error.category() == make_error_code(beast::http::error::body_limit).category() &&
+         error != beast::http::error::end_of_stream && error != beast::http::error::partial_message;
+}
+
+}  // namespace
+
+Server::Server(asio::any_io_executor executor, HttpHandler& handler, ServerLimits limits,
+               const Log& log)
+    : executor_(executor),
+      handler_(handler),
+      limits_(limits),
+      log_(log),
+      connections_(std::move(executor)) {}
+
+Task<> Server::serve(tcp::acceptor acceptor) {
+  while (true) {
+    auto [error, socket] = co_await acceptor.async_accept(kTuple);
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none || is_stopping_) co_return;
+    if (error) {
+      // Out of descriptors, mostly: wait for some to come back instead of spinning.
+      log_.warn("accept_failed", {{"error_code", error.value()}});
+      asio::steady_timer pause(executor_, std::chrono::milliseconds(100));
+      co_await pause.async_wait(asio::use_awaitable);
+      continue;
+    }
+    if (connections_.size() >= limits_.connections_max) {
+      log_.warn("connection_refused", {{"connections", connections_.size()}});
+      continue;
+    }
+    boost::system::error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    connections_.spawn(converse(std::move(socket)));
+  }
+}
+
+Task<> Server::converse(tcp::socket socket) {
+  beast::tcp_stream stream(std::move(socket));
+  beast::flat_buffer buffer;
+  while (!is_stopping_) {
+    Parser parser;
+    parser.header_limit(static_cast<std::uint32_t>(limits_.header_bytes_max));
+    parser.body_limit(limits_.body_bytes_max);
+    // Idle until the first byte of a request, then one deadline for the whole of it.
+    if (buffer.size() == 0) {
+      stream.expires_after(limits_.idle_time_max);
+      auto [error, size] = co_await stream.async_read_some(buffer.prepare(16 << 10), kTuple);
+      if (error) co_return;
+      buffer.commit(size);
+    }
+    stream.expires_after(limits_.read_time_max);
+    auto [error, read] = co_await beast::http::async_read_header(stream, buffer, parser, kTuple);
+    const bool wants_continue =
+        !error && beast::iequals(parser.get()[beast::http::field::expect], "100-continue");
+    if (wants_continue) {
+      Response go_on;
+      go_on.result(100);
+      auto [failed, sent] = co_await beast::http::async_write(stream, go_on, kTuple);
+      if (failed) co_return;
+    }
+    if (!error) {
+      auto [failed, more] = co_await beast::http::async_read(stream, buffer, parser, kTuple);
+      error = failed;
+    }
+    if (error && !is_protocol_error(error)) co_return;
+    HttpServerResponse answer;
+    bool keeps_alive = false;
+    bool is_head = false;
+    if (error) {
+      answer.status = status_of(error);
+      answer.headers = {{"Content-Type", "text/plain"}};
+      answer.body = fmt::format("{}\n", error.message());
+    } else {
+      keeps_alive = parser.get().keep_alive();
+      is_head = parser.get().method() == beast::http::verb::head;
+      HttpServerRequest request = convert(parser.get(), stream.socket());
+      stream.expires_never();
+      ++answering_count_;
+      answer = co_await handler_.handle(std::move(request));
+      --answering_count_;
+    }
+    if (answer.ip_ttl) {
+      const int ttl = *answer.ip_ttl;
+      setsockopt(stream.socket().native_handle(), IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+    }
+    const bool goes_on = keeps_alive && !is_stopping_ && !answer.ip_ttl;
+    Response response = convert(std::move(answer), 11, goes_on, is_head);
+    beast::http::response_serializer<beast::http::string_body> serializer(response);
+    serializer.split(is_head);
+    stream.expires_after(limits_.write_time_max);
+    if (is_head) {
+      auto [failed, sent] = co_await beast::http::async_write_header(stream, serializer, kTuple);
+      if (failed) co_return;
+    } else {
+      auto [failed, sent] = co_await beast::http::async_write(stream, serializer, kTuple);
+      if (failed) co_return;
+    }
+    if (!goes_on) break;
+  }
+  boost::system::error_code ignored;
+  stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+Task<> Server::stop(Duration grace) {
+  is_stopping_ = true;
+  asio::steady_timer pause(executor_);
+  for (Duration waited{0}; answering_count_ > 0 && waited < grace;) {
+    pause.expires_after(std::chrono::milliseconds(10));
+    co_await pause.async_wait(asio::use_awaitable);
+    waited += std::chrono::milliseconds(10);
+  }
+  connections_.cancel();
+  co_await connections_.join();
+}
+
+Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const std::string& address,
+                             int port) {
+  boost::system::error_code error;
+  const auto ip = asio::ip::make_address(address, error);
+  if (error) {
+    return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no IP address", address),
+                "Give one such as 127.0.0.1.");
+  }
+  tcp::acceptor acceptor(executor);
+  const tcp::endpoint endpoint(ip, static_cast<unsigned short>(port));
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return fail(ErrorKind::conflict, fmt::format("cannot listen on {}:{}: {}", address, port,
+                                                 error.message()),
+                "Give another port, or 0 for a free one.");
+  }
+  return acceptor;
+}
+
+}  // namespace muster::http

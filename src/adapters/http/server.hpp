@@ -1,0 +1,53 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <memory>
+#include <string>
+
+#include "base/log.hpp"
+#include "base/task.hpp"
+#include "base/task_scope.hpp"
+#include "ports/http.hpp"
+
+namespace muster::http {
+
+struct ServerLimits {
+  std::size_t header_bytes_max = 64 << 10;
+  std::size_t body_bytes_max = 2 << 20;
+  std::size_t connections_max = 1000;  ///< Above it new connections are answered 503 and closed.
+  Duration read_time_max = std::chrono::seconds{30};   ///< For one whole request, from its first byte.
+  Duration idle_time_max = std::chrono::seconds{60};   ///< Between requests of a connection.
+  Duration write_time_max = std::chrono::seconds{30};
+};
+
+/// An HTTP/1.1 server on sockets that are already bound: one task a connection, requests read
+/// whole before the handler sees them, 413 and 431 before anything is buffered beyond the limits.
+class Server {
+ public:
+  Server(boost::asio::any_io_executor executor, HttpHandler& handler, ServerLimits limits,
+         const Log& log);
+
+  /// Accepts on the socket until cancelled.
+  Task<> serve(boost::asio::ip::tcp::acceptor acceptor);
+
+  /// Ends open connections: those that answer a request get `grace` for it.
+  Task<> stop(Duration grace);
+
+ private:
+  Task<> converse(boost::asio::ip::tcp::socket socket);
+
+  boost::asio::any_io_executor executor_;
+  HttpHandler& handler_;
+  ServerLimits limits_;
+  const Log& log_;
+  TaskScope connections_;
+  std::size_t answering_count_ = 0;
+  bool is_stopping_ = false;
+};
+
+/// A listening socket. Errors: invalid_input (no such address), conflict (in use).
+[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen(
+    const boost::asio::any_io_executor& executor, const std::string& address, int port);
+
+}  // namespace muster::http

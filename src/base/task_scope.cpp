@@ -1,0 +1,79 @@
+#include "base/task_scope.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
+#include <exception>
+#include <list>
+#include <utility>
+
+#include "base/check.hpp"
+
+namespace muster {
+
+namespace asio = boost::asio;
+
+struct TaskScope::State {
+  explicit State(asio::any_io_executor used)
+      : executor(std::move(used)), all_ended(executor, asio::steady_timer::time_point::max()) {}
+
+  asio::any_io_executor executor;
+  std::list<asio::cancellation_signal> children;
+  asio::steady_timer all_ended;  // Cancelled when the last child ends; never fires by itself.
+};
+
+TaskScope::TaskScope(asio::any_io_executor executor)
+    : state_(std::make_shared<State>(std::move(executor))) {}
+
+TaskScope::~TaskScope() = default;
+
+void TaskScope::spawn(Task<> child) {
+  const auto signal = state_->children.emplace(state_->children.end());
+  asio::co_spawn(
+      state_->executor, std::move(child),
+      asio::bind_cancellation_slot(
+          signal->slot(), [state = state_, signal](const std::exception_ptr& failure) {
+            state->children.erase(signal);
+            if (state->children.empty()) state->all_ended.cancel();
+            if (!failure) return;
+            try {
+              std::rethrow_exception(failure);
+            } catch (const boost::system::system_error& error) {
+              MUSTER_CHECK(error.code() == asio::error::operation_aborted);
+            }
+          }));
+}
+
+void TaskScope::cancel() {
+  // Each signal is emitted from the loop, so that a child that ends at once does not change the
+  // list under our hands.
+  for (asio::cancellation_signal& signal : state_->children) {
+    asio::post(state_->executor, [state = state_, target = &signal] {
+      for (asio::cancellation_signal& alive : state->children) {
+        if (&alive != target) continue;
+        alive.emit(asio::cancellation_type::all);
+        return;
+      }
+    });
+  }
+}
+
+Task<> TaskScope::join() {
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  const std::shared_ptr<State> state = state_;
+  while (!state->children.empty()) {
+    boost::system::error_code ignored;
+    co_await state->all_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+std::size_t TaskScope::size() const { return state_->children.size(); }
+
+}  // namespace muster

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "base/race.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "base/time.hpp"
+
+namespace muster {
+
+/// The only source of time.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+
+  /// Wall clock, UTC. It may jump: use it for dates and signatures.
+  [[nodiscard]] virtual TimePoint now() const = 0;
+  /// Never goes back and is not set: use it to measure.
+  [[nodiscard]] virtual Duration monotonic() const = 0;
+  /// Ends after `duration`, or throws `operation_aborted` when cancelled.
+  virtual Task<> sleep(Duration duration) = 0;
+};
+
+/// Awaits `work` for at most `limit`, then cancels it. Errors: those of `work`, and timeout.
+template <class T>
+Task<Result<T>> with_deadline(Clock& clock, Duration limit, Task<Result<T>> work) {
+  std::optional<Result<T>> result;
+  const auto keep = [](Task<Result<T>> doing, std::optional<Result<T>>* place) -> Task<> {
+    *place = co_await std::move(doing);
+  };
+  Task<> working = keep(std::move(work), &result);
+  Task<> sleeping = clock.sleep(limit);
+  co_await race(std::move(working), std::move(sleeping));
+  if (result) co_return std::move(*result);
+  co_return fail(ErrorKind::timeout, "no answer within " + format_duration(limit));
+}
+
+}  // namespace muster
