@@ -10,3 +10,23 @@ target_link_libraries(muster_base PUBLIC spdlog::spdlog)
 muster_library(muster_ports ports LINK muster_base muster_fleet)
 muster_library(muster_http adapters/http LINK muster_ports muster_wire CURL::libcurl)
 muster_library(muster_aws adapters/aws LINK muster_ports muster_wire)
+
+# The program inside simulated machines: static, without sanitizers, embedded into ec2sim.
+add_executable(ec2sim_guest src/ec2sim/guest/main.cpp src/ec2sim/guest/init.cpp
+  src/ec2sim/guest/shutdown.cpp src/ec2sim/guest/runtime.cpp src/ec2sim/guest/netlink.cpp)
+target_include_directories(ec2sim_guest PRIVATE src)
+target_link_libraries(ec2sim_guest PRIVATE Boost::headers)
+target_compile_options(ec2sim_guest PRIVATE -fno-sanitize=all -Os -fno-pic -Wno-zero-length-array)
+target_link_options(ec2sim_guest PRIVATE -static -no-pie -fno-sanitize=all -s)
+set_target_properties(ec2sim_guest PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+
+muster_library(muster_system adapters/system LINK muster_ports)
+muster_library(ec2sim_core ec2sim LINK muster_ec2model muster_http muster_system muster_wire
+               EXCLUDE "/main\\.cpp$")
+target_sources(ec2sim_core PRIVATE src/ec2sim/guest/netlink.cpp)
+set_source_files_properties(src/ec2sim/guest_program.cpp PROPERTIES
+  COMPILE_DEFINITIONS EC2SIM_GUEST_PATH="${CMAKE_BINARY_DIR}/ec2sim_guest"
+  OBJECT_DEPENDS "${CMAKE_BINARY_DIR}/ec2sim_guest")
+add_dependencies(ec2sim_core ec2sim_guest)
+add_executable(ec2sim src/ec2sim/main.cpp)
+target_link_libraries(ec2sim PRIVATE ec2sim_core)

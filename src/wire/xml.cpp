@@ -126,6 +126,11 @@ XmlWriter& XmlWriter::boolean(std::string_view name, bool value) {
   return text(name, value ? "true" : "false");
 }
 
+XmlWriter& XmlWriter::raw(std::string_view written) {
+  out_ += written;
+  return *this;
+}
+
 std::string XmlWriter::take() {
   MUSTER_CHECK(open_.empty());
   return std::move(out_);

@@ -36,6 +36,8 @@ class XmlWriter {
   XmlWriter& text(std::string_view name, std::string_view value);
   XmlWriter& number(std::string_view name, long long value);
   XmlWriter& boolean(std::string_view name, bool value);
+  /// Content that an `XmlWriter` wrote before.
+  XmlWriter& raw(std::string_view written);
   /// What was written; every element must be closed.
   [[nodiscard]] std::string take();
 

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "ports/clock.hpp"
+#include "ports/random.hpp"
+
+namespace muster::system {
+
+/// The machine's clock, on timers of the executor.
+class RealClock : public Clock {
+ public:
+  explicit RealClock(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+  [[nodiscard]] TimePoint now() const override;
+  [[nodiscard]] Duration monotonic() const override;
+  Task<> sleep(Duration duration) override;
+
+ private:
+  boost::asio::any_io_executor executor_;
+};
+
+/// The kernel's random numbers: fit for keys.
+class SystemRandom : public Random {
+ public:
+  std::uint64_t next() override;
+};
+
+}  // namespace muster::system

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+
+namespace ec2sim {
+
+class Netlink;
+
+struct HostOptions {
+  std::string name;  ///< At most eight characters; in the names of everything made on the host.
+  std::string state_dir;
+  std::string image_root = "/";
+};
+
+/// One machine to boot.
+struct MachineSpec {
+  std::string id;
+  std::string hostname;
+  std::string private_address;
+  std::string public_address;
+  std::string default_user;
+  std::string user_data;
+  bool has_docker = false;
+};
+
+/// How a machine ended.
+enum class MachineEnd { shut_down, killed };
+
+/// Real machines on this host: each a set of namespaces on a bridge that stands in a network
+/// namespace of its own. Needs root. Everything it makes dies with the process; what is left in the
+/// file system goes at the next start. Use it from one thread that lives to the end: machines are
+/// tied to the thread that cloned them.
+class MachineHost {
+ public:
+  using OnEnd =
+      std::function<void(const std::string& id, MachineEnd how, const std::string& console)>;
+
+  MachineHost(boost::asio::any_io_executor executor, HostOptions options, const muster::Log& log,
+              OnEnd on_end);
+  ~MachineHost();
+  MachineHost(const MachineHost&) = delete;
+  MachineHost& operator=(const MachineHost&) = delete;
+
+  /// Cleans up what a killed simulator left, makes the network and picks its addresses.
+  /// Errors: forbidden (no root), unavailable (the kernel refuses), conflict (no free subnet).
+  muster::Status set_up();
+
+  /// The second octet of the machines' 10.x.0.0/16.
+  [[nodiscard]] unsigned second_octet() const { return second_octet_; }
+
+  /// Sockets inside the VPC: the metadata service and the name server.
+  muster::Result<boost::asio::ip::tcp::acceptor> listen_in_vpc(const std::string& address, int port);
+  muster::Result<boost::asio::ip::udp::socket> bind_in_vpc(const std::string& address, int port);
+
+  muster::Status start(const MachineSpec& spec);
+  /// Ends a machine at once; `on_end` follows.
+  void kill(const std::string& id);
+  [[nodiscard]] std::size_t count() const { return machines_.size(); }
+  [[nodiscard]] pid_t pid_of(const std::string& id) const;
+
+  /// The console so far, at most its last 64 KiB.
+  [[nodiscard]] std::string console(const std::string& id) const;
+
+  /// Removes the network and what is left; every machine must have ended.
+  void tear_down();
+
+ private:
+  struct Machine;
+
+  [[nodiscard]] std::string link_name() const { return "ec2sim-" + options_.name; }
+  [[nodiscard]] std::string dir_of(const std::string& id) const;
+  muster::Status pick_subnet();
+  muster::Status make_network();
+  muster::Status check_disk() const;
+  void open_cgroup();
+  void sweep();
+  muster::Status boot(Machine& machine, const MachineSpec& spec);
+  void watch(const std::string& id);
+  void ended(const std::string& id);
+
+  boost::asio::any_io_executor executor_;
+  HostOptions options_;
+  const muster::Log& log_;
+  OnEnd on_end_;
+  unsigned second_octet_ = 0;
+  int host_ns_ = -1;
+  int vpc_ns_ = -1;
+  int subnet_lock_ = -1;
+  int cgroup_ = -1;
+  int guest_ = -1;
+  std::unique_ptr<Netlink> host_net_;
+  std::unique_ptr<Netlink> vpc_net_;
+  std::map<std::string, std::unique_ptr<Machine>> machines_;
+  unsigned next_port_ = 0;
+};
+
+/// The bytes of the program that runs inside machines.
+[[nodiscard]] std::string guest_program();
+
+}  // namespace ec2sim
