@@ -30,3 +30,6 @@ set_source_files_properties(src/ec2sim/guest_program.cpp PROPERTIES
 add_dependencies(ec2sim_core ec2sim_guest)
 add_executable(ec2sim src/ec2sim/main.cpp)
 target_link_libraries(ec2sim PRIVATE ec2sim_core)
+muster_library(muster_ssh adapters/ssh LINK muster_ports muster_wire ${LIBSSH})
+muster_library(muster_docker adapters/docker LINK muster_ports muster_wire)
+muster_library(muster_sqlite adapters/sqlite LINK muster_ports muster_wire SQLite::SQLite3)

@@ -72,6 +72,9 @@ struct Member {
 /// A whole number in decimal, or nothing.
 [[nodiscard]] std::optional<long long> parse_integer(std::string_view text);
 
+/// What a plain scalar means by YAML 1.1: `yes`, `On`, `n`, `true`, …
+[[nodiscard]] std::optional<bool> yaml_boolean(std::string_view text);
+
 /// What a person is told about a mistake in a file: place, value, rule, remedy.
 struct Problem {
   SourceMark mark;

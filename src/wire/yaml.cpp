@@ -6,7 +6,6 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <sstream>
 
@@ -237,16 +236,6 @@ Result<Node> parse_yaml(std::string_view text, const YamlOptions& options) {
     return refused(mark, fmt::format("not readable as YAML: {}", error.msg));
   }
   return builder.take();
-}
-
-std::optional<bool> yaml_boolean(std::string_view text) {
-  static constexpr std::array<std::string_view, 11> kTrue{
-      "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"};
-  static constexpr std::array<std::string_view, 11> kFalse{
-      "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"};
-  if (std::find(kTrue.begin(), kTrue.end(), text) != kTrue.end()) return true;
-  if (std::find(kFalse.begin(), kFalse.end(), text) != kFalse.end()) return false;
-  return std::nullopt;
 }
 
 }  // namespace muster::wire

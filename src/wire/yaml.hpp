@@ -23,7 +23,4 @@ struct YamlOptions {
 /// An empty text is a null node. Errors: invalid_input, the message with file, line and column.
 [[nodiscard]] Result<Node> parse_yaml(std::string_view text, const YamlOptions& options);
 
-/// What a plain scalar means by YAML 1.1: `yes`, `On`, `n`, `true`, …
-[[nodiscard]] std::optional<bool> yaml_boolean(std::string_view text);
-
 }  // namespace muster::wire

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+
+#include "ports/store.hpp"
+
+namespace muster::sqlite {
+
+/// The `Store` port on one SQLite file in WAL mode. The library blocks, so it lives on a thread of
+/// its own; every commit is synced before it is answered.
+class SqliteStore : public Store {
+ public:
+  /// Opens or makes the file and brings its schema up to date. Errors: unavailable, corrupt,
+  /// conflict (a newer schema).
+  static Result<std::unique_ptr<SqliteStore>> open(boost::asio::any_io_executor executor,
+                                                   const std::string& path);
+  ~SqliteStore() override;
+
+  Task<Status> add_intent(LaunchIntent intent) override;
+  Task<Status> set_intent(IntentId id, IntentState state,
+                          std::vector<InstanceId> instances) override;
+  Task<Result<std::vector<LaunchIntent>>> list_owing() override;
+
+ private:
+  class Database;
+  SqliteStore(boost::asio::any_io_executor executor, std::unique_ptr<Database> database);
+
+  std::unique_ptr<Database> database_;
+  struct Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace muster::sqlite

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <vector>
+
+#include "adapters/ssh/session.hpp"
+#include "ports/clock.hpp"
+#include "ports/machine.hpp"
+
+namespace muster::ssh {
+
+/// The `Machine` port over SSH. Connections are opened as they are needed: sshd allows ten
+/// channels on each.
+class SshMachine : public Machine {
+ public:
+  SshMachine(boost::asio::any_io_executor executor, Clock& clock, Target target,
+             Duration connect_time_max);
+
+  /// Opens the first connection, so that a caller learns whether there is a way in.
+  Task<Status> connect();
+
+  Task<Result<ExecResult>> run(ExecRequest request) override;
+  Task<Result<std::unique_ptr<RemoteProcess>>> start(ExecRequest request) override;
+  Task<Status> copy_to(std::string path, std::string bytes, int mode) override;
+  Task<Result<std::string>> copy_from(std::string path, std::size_t bytes_max) override;
+  Task<Result<std::unique_ptr<ByteStream>>> open_tcp(std::string host, int port) override;
+  Task<Result<std::unique_ptr<ByteStream>>> open_unix(std::string path) override;
+  Task<> close() override;
+
+ private:
+  Task<Result<std::shared_ptr<Session>>> acquire();
+
+  boost::asio::any_io_executor executor_;
+  Clock& clock_;
+  Target target_;
+  Duration connect_time_max_;
+  std::vector<std::shared_ptr<Session>> sessions_;
+};
+
+}  // namespace muster::ssh

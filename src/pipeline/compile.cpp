@@ -1,0 +1,354 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pipeline/stage.hpp"
+
+namespace muster::pipeline {
+namespace {
+
+std::string quote(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+bool is_run(const Step& step, const Metadata& metadata, const CompileOptions& options) {
+  const auto is_in = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), step.name) != names.end();
+  };
+  if ((!options.include.empty() && !is_in(options.include)) || is_in(options.exclude)) return false;
+  const std::map<std::string, std::string> values{
+      {"branch", metadata.target_branch}, {"event", metadata.event},   {"action", metadata.action},
+      {"ref", metadata.ref},              {"repo", metadata.slug()},   {"target", metadata.deploy_to},
+      {"cron", metadata.cron},            {"instance", metadata.system_host}};
+  return std::all_of(step.when.by_key.begin(), step.when.by_key.end(),
+                     [&](const auto& one) { return one.second.matches(values.at(one.first)); });
+}
+
+RunPolicy run_policy_of(const Conditions& when) {
+  const auto names = [&](const char* status) {
+    return std::find(when.status.begin(), when.status.end(), status) != when.status.end();
+  };
+  if (names("failure")) return names("success") ? RunPolicy::always : RunPolicy::on_failure;
+  return RunPolicy::on_success;
+}
+
+std::vector<std::string> clone_commands(const Clone& clone, const Metadata& metadata) {
+  const std::string& branch = metadata.target_branch;
+  const std::string flags = clone.depth > 0 ? fmt::format("--depth={} ", clone.depth) : "";
+  std::vector<std::string> commands{"git init", "git remote add origin " + metadata.repo_git_url};
+  if (metadata.ref.starts_with("refs/tags/")) {
+    commands.push_back(fmt::format("git fetch {}origin +{}:", flags, metadata.ref));
+    commands.push_back("git checkout -qf FETCH_HEAD");
+  } else if (metadata.ref.starts_with("refs/pull/") ||
+             metadata.ref.starts_with("refs/pull-requests/") ||
+             metadata.ref.starts_with("refs/merge-requests/")) {
+    commands.push_back(fmt::format("git fetch {}origin +refs/heads/{}:", flags, branch));
+    commands.push_back("git checkout " + branch);
+    commands.push_back(fmt::format("git fetch origin {}:", metadata.ref));
+    commands.push_back("git merge " + metadata.commit);
+  } else {
+    commands.push_back(fmt::format("git fetch {}origin +refs/heads/{}:", flags, branch));
+    const std::string what = metadata.commit.empty() ? "FETCH_HEAD" : metadata.commit;
+    commands.push_back(fmt::format("git checkout {} -b {}", what, branch));
+  }
+  return commands;
+}
+
+bool is_below(const std::string& path, std::string_view folder) {
+  return path == folder || path.starts_with(std::string(folder) + "/");
+}
+
+/// The workspace inside containers of type docker; a restricted path falls back.
+std::string container_workspace(const Pipeline& pipeline) {
+  std::string base = pipeline.workspace_base;
+  std::string path = pipeline.workspace_path;
+  if (base.empty()) {
+    base = path.starts_with('/') ? path : "/drone/src";
+    if (path.starts_with('/')) path.clear();
+  }
+  std::string full = path.empty() ? base : base + "/" + path;
+  while (full.size() > 1 && full.ends_with('/')) full.pop_back();
+  bool is_restricted = full == "/" || full == "/etc" || full == "/var" || !full.starts_with('/');
+  for (const char* folder : {"/etc/docker", "/var/run", "/proc", "/usr/local/bin",
+                             "/usr/local/sbin", "/usr/bin", "/bin", "/mnt", "/mount", "/media",
+                             "/sys", "/dev"}) {
+    is_restricted = is_restricted || is_below(full, folder);
+  }
+  return is_restricted ? "/drone/src" : full;
+}
+
+/// Compiles step by step; what all of them share stands here.
+class Compiler {
+ public:
+  Compiler(const Pipeline& pipeline, const Metadata& metadata, const CompileOptions& options)
+      : pipeline_(pipeline), metadata_(metadata), options_(options) {
+    stage_.name = pipeline.name;
+    stage_.type = pipeline.type;
+    stage_.pool = pipeline.pool;
+    stage_.platform_os = pipeline.platform_os;
+    stage_.platform_arch = pipeline.platform_arch;
+    stage_.root = options.root;
+    stage_.home = options.root + "/home/drone";
+    stage_.source = options.root + "/drone/src";
+    stage_.folders = {options.root,           options.root + "/home", stage_.home,
+                      options.root + "/drone", stage_.source,          options.root + "/opt"};
+    stage_.network = "muster-" + options.id;
+    for (const Volume& volume : pipeline.volumes) {
+      stage_.volumes.push_back(
+          {volume_name(volume.name), volume.is_memory, volume.size_bytes_max});
+    }
+  }
+
+  Stage run() {
+    if (!pipeline_.clone.is_disabled) add_clone();
+    for (const Step& service : pipeline_.services) add(service);
+    for (const Step& step : pipeline_.steps) add(step);
+    connect();
+    return std::move(stage_);
+  }
+
+ private:
+  [[nodiscard]] std::string volume_name(const std::string& name) const {
+    return fmt::format("muster-{}-{}", options_.id, slug(name));
+  }
+
+  [[nodiscard]] std::map<std::string, std::string> shared_environment() const {
+    std::map<std::string, std::string> out;
+    if (pipeline_.type != "exec") {
+      for (const auto& [name, value] : pipeline_.environment) out[name] = value;
+    }
+    for (const auto& [name, value] : build_environment(metadata_)) out[name] = value;
+    out["DRONE_STAGE_KIND"] = "pipeline";
+    out["DRONE_STAGE_TYPE"] = pipeline_.type;
+    out["DRONE_STAGE_NAME"] = pipeline_.name;
+    out["DRONE_STAGE_NUMBER"] = "1";
+    out["DRONE_STAGE_OS"] = pipeline_.platform_os;
+    out["DRONE_STAGE_ARCH"] = pipeline_.platform_arch;
+    out["DRONE_STAGE_VARIANT"] = "";
+    out["DRONE_STAGE_MACHINE"] = metadata_.machine;
+    const std::string author =
+        metadata_.author_name.empty() ? "drone" : metadata_.author_name;
+    const std::string mail =
+        metadata_.author_email.empty() ? "noreply@drone" : metadata_.author_email;
+    out["GIT_AUTHOR_NAME"] = author;
+    out["GIT_COMMITTER_NAME"] = author;
+    out["GIT_AUTHOR_EMAIL"] = mail;
+    out["GIT_COMMITTER_EMAIL"] = mail;
+    out["GIT_TERMINAL_PROMPT"] = "0";
+    if (pipeline_.clone.traces) out["GIT_TRACE"] = "true";
+    if (pipeline_.clone.skips_verify) out["GIT_SSL_NO_VERIFY"] = "true";
+    return out;
+  }
+
+  void set_workspace(StageStep& step) const {
+    if (pipeline_.type == "docker" && !step.image.empty()) {
+      const std::string workspace = container_workspace(pipeline_);
+      step.environment["DRONE_WORKSPACE"] = workspace;
+      step.environment["DRONE_WORKSPACE_BASE"] = workspace;
+      step.environment["DRONE_WORKSPACE_PATH"] = "";
+      step.folder = workspace;
+      step.mounts.push_back({stage_.source, workspace});
+      return;
+    }
+    for (const char* name : {"HOME", "HOMEPATH", "USERPROFILE"}) {
+      step.environment[name] = stage_.home;
+    }
+    step.environment["DRONE_WORKSPACE"] = stage_.source;
+    if (pipeline_.type != "vm") step.environment["DRONE_HOME"] = stage_.source;
+    step.folder = stage_.source;
+    if (step.image.empty()) return;
+    step.mounts.push_back({stage_.root, stage_.root});
+    if (pipeline_.type != "aws") return;
+    step.mounts.push_back({stage_.source, "/drone/src"});
+    step.folder = "/drone/src";
+  }
+
+  void finish(StageStep step) {
+    step.number = static_cast<int>(stage_.steps.size()) + 1;
+    step.environment["DRONE_STEP_NAME"] = step.name;
+    step.environment["DRONE_STEP_NUMBER"] = std::to_string(step.number);
+    stage_.steps.push_back(std::move(step));
+  }
+
+  void add_clone() {
+    StageStep step;
+    step.name = "clone";
+    step.environment = shared_environment();
+    set_workspace(step);
+    std::vector<std::string> commands = clone_commands(pipeline_.clone, metadata_);
+    for (std::string& command : commands) {
+      if (pipeline_.clone.retries == 0 || !command.starts_with("git fetch")) continue;
+      std::string tries = command;
+      for (int i = 0; i < std::min(pipeline_.clone.retries, 10); ++i) tries += " || " + command;
+      command = tries;
+    }
+    step.script = traced_script(commands);
+    step.run_policy = RunPolicy::always;
+    finish(std::move(step));
+  }
+
+  void add(const Step& from) {
+    if (!is_run(from, metadata_, options_)) {
+      left_out_.push_back(from.name);
+      return;
+    }
+    StageStep step;
+    step.name = from.name;
+    step.image = from.image;
+    step.environment = shared_environment();
+    set_workspace(step);
+    for (const auto& [name, value] : from.environment) step.environment[name] = value;
+    if (!from.commands.empty()) {
+      step.script = traced_script(from.commands);
+    } else {
+      step.entrypoint = from.entrypoint;
+      step.command = from.command;
+    }
+    if (!from.working_dir.empty()) {
+      step.folder = from.working_dir;
+    } else if (from.is_detached && from.commands.empty()) {
+      step.folder.clear();
+    }
+    step.user = from.user;
+    step.pull = from.pull;
+    for (const VolumeMount& mount : from.volumes) {
+      step.mounts.push_back({volume_name(mount.name), mount.path, true});
+    }
+    step.depends_on = from.depends_on;
+    step.run_policy = run_policy_of(from.when);
+    step.failure = from.failure;
+    step.is_detached = from.is_detached;
+    finish(std::move(step));
+  }
+
+  /// Without any `depends_on` the steps run one after the other.
+  void connect() {
+    const bool is_graph =
+        std::any_of(stage_.steps.begin(), stage_.steps.end(),
+                    [](const StageStep& step) { return !step.depends_on.empty(); });
+    const bool has_clone = !pipeline_.clone.is_disabled;
+    std::string before;
+    for (StageStep& step : stage_.steps) {
+      if (!is_graph) {
+        if (!before.empty()) step.depends_on = {before};
+        before = step.name;
+        continue;
+      }
+      // Who depends on a step that is left out does not wait for it.
+      std::erase_if(step.depends_on, [&](const std::string& name) {
+        const bool is_left_out =
+            std::find(left_out_.begin(), left_out_.end(), name) != left_out_.end();
+        return is_left_out || (!has_clone && name == "clone");
+      });
+      if (has_clone && step.depends_on.empty() && step.name != "clone") {
+        step.depends_on = {"clone"};
+      }
+    }
+  }
+
+  const Pipeline& pipeline_;
+  const Metadata& metadata_;
+  const CompileOptions& options_;
+  Stage stage_;
+  std::vector<std::string> left_out_;
+};
+
+Node texts(const std::vector<std::string>& values) {
+  Node list = Node::sequence();
+  for (const std::string& value : values) list.items.push_back(Node::string(value));
+  return list;
+}
+
+}  // namespace
+
+std::string traced_script(const std::vector<std::string>& commands) {
+  std::string out = "\nset -e\n";
+  for (const std::string& command : commands) {
+    // Single quotes: nothing in the line is run or expanded for being shown.
+    out += fmt::format("\nprintf '%s\\n' {}\n{}\n", quote("+ " + command), command);
+  }
+  return out;
+}
+
+std::string slug(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const char low = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const bool is_kept = (low >= 'a' && low <= 'z') || (low >= '0' && low <= '9');
+    if (is_kept) {
+      out += low;
+    } else if (!out.empty() && out.back() != '-') {
+      out += '-';
+    }
+  }
+  while (out.ends_with('-')) out.pop_back();
+  return out.empty() ? "step" : out;
+}
+
+Stage compile(const Pipeline& pipeline, const Metadata& metadata, const CompileOptions& options) {
+  return Compiler(pipeline, metadata, options).run();
+}
+
+Node to_document(const Stage& stage) {
+  Node out = Node::mapping();
+  out.set("schema", Node::string("muster.stage/1"));
+  out.set("name", Node::string(stage.name)).set("type", Node::string(stage.type));
+  out.set("pool", Node::string(stage.pool));
+  Node platform = Node::mapping();
+  platform.set("os", Node::string(stage.platform_os));
+  platform.set("arch", Node::string(stage.platform_arch));
+  out.set("platform", std::move(platform));
+  out.set("root", Node::string(stage.root)).set("source", Node::string(stage.source));
+  out.set("network", Node::string(stage.network)).set("folders", texts(stage.folders));
+  Node volumes = Node::sequence();
+  for (const Volume& volume : stage.volumes) {
+    Node one = Node::mapping();
+    one.set("name", Node::string(volume.name));
+    if (volume.is_memory) one.set("medium", Node::string("memory"));
+    if (volume.size_bytes_max > 0) one.set("size_limit", Node::number(volume.size_bytes_max));
+    volumes.items.push_back(std::move(one));
+  }
+  out.set("volumes", std::move(volumes));
+  Node steps = Node::sequence();
+  for (const StageStep& step : stage.steps) {
+    Node one = Node::mapping();
+    one.set("number", Node::number(step.number)).set("name", Node::string(step.name));
+    if (!step.image.empty()) one.set("image", Node::string(step.image));
+    if (!step.script.empty()) one.set("script", Node::string(step.script));
+    if (!step.entrypoint.empty()) one.set("entrypoint", texts(step.entrypoint));
+    if (!step.command.empty()) one.set("command", texts(step.command));
+    Node environment = Node::mapping();
+    for (const auto& [name, value] : step.environment) environment.set(name, Node::string(value));
+    one.set("environment", std::move(environment));
+    if (!step.folder.empty()) one.set("working_dir", Node::string(step.folder));
+    if (!step.user.empty()) one.set("user", Node::string(step.user));
+    if (!step.pull.empty()) one.set("pull", Node::string(step.pull));
+    Node mounts = Node::sequence();
+    for (const StageMount& mount : step.mounts) {
+      Node at = Node::mapping();
+      at.set(mount.is_volume ? "volume" : "host", Node::string(mount.source));
+      at.set("path", Node::string(mount.target));
+      mounts.items.push_back(std::move(at));
+    }
+    if (!mounts.items.empty()) one.set("mounts", std::move(mounts));
+    if (!step.depends_on.empty()) one.set("depends_on", texts(step.depends_on));
+    if (step.run_policy == RunPolicy::on_failure) one.set("run_policy", Node::string("on-failure"));
+    if (step.run_policy == RunPolicy::always) one.set("run_policy", Node::string("always"));
+    if (step.failure == FailurePolicy::ignore) one.set("err_policy", Node::string("ignore"));
+    if (step.failure == FailurePolicy::fail_fast) one.set("err_policy", Node::string("fail-fast"));
+    if (step.is_detached) one.set("detach", Node::boolean(true));
+    steps.items.push_back(std::move(one));
+  }
+  out.set("steps", std::move(steps));
+  return out;
+}
+
+}  // namespace muster::pipeline

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/document.hpp"
+
+namespace muster::pipeline {
+
+/// Patterns of one key of `when` or `trigger`.
+struct Condition {
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+
+  /// Any exclude matches: no. Any include, or none given: yes.
+  [[nodiscard]] bool matches(const std::string& value) const;
+};
+
+/// All keys given must match.
+struct Conditions {
+  std::map<std::string, Condition> by_key;  ///< `branch`, `event`, …
+  std::vector<std::string> status;          ///< `success`, `failure`; sets the run policy.
+};
+
+struct VolumeMount {
+  std::string name;
+  std::string path;
+};
+
+enum class FailurePolicy { fail, fail_fast, ignore };
+
+struct Step {
+  std::string name;
+  std::string image;
+  std::vector<std::string> commands;
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<std::string> depends_on;
+  std::vector<VolumeMount> volumes;
+  Conditions when;
+  FailurePolicy failure = FailurePolicy::fail;
+  bool is_detached = false;
+  bool is_service = false;
+  std::string pull;  ///< `always`, `if-not-exists`, `never`, or empty.
+  std::string user;
+  std::string working_dir;
+  SourceMark mark;
+};
+
+struct Volume {
+  std::string name;
+  bool is_memory = false;
+  long size_bytes_max = 0;
+};
+
+struct Clone {
+  bool is_disabled = false;
+  int depth = 0;
+  int retries = 0;
+  bool skips_verify = false;
+  bool traces = false;
+};
+
+/// The proposal's instance block: an ad-hoc machine for this pipeline. Texts as written.
+struct InstanceBlock {
+  std::string image;
+  std::string name;
+  std::string region;
+  std::string type;
+  std::string user;
+  std::string iam_profile;
+  std::string key_name;
+  std::string user_data;
+  std::string market_type;
+  std::string subnet;
+  std::string private_address;
+  std::vector<std::string> security_groups;
+  std::optional<bool> has_private_address_only;
+  std::optional<int> disk_size_gib;
+  std::string disk_type;
+  std::optional<int> disk_iops;
+  std::string device;
+  std::map<std::string, std::string> tags;
+};
+
+struct Pipeline {
+  std::string type = "docker";
+  std::string name = "default";
+  std::string platform_os = "linux";
+  std::string platform_arch = "amd64";
+  std::string pool;  ///< `pool.use`
+  std::optional<InstanceBlock> instance;
+  Clone clone;
+  std::string workspace_base;
+  std::string workspace_path;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<Step> services;
+  std::vector<Step> steps;
+  std::vector<Volume> volumes;
+  SourceMark mark;
+};
+
+/// Something a person should know about a file.
+struct Finding {
+  Problem problem;
+  bool is_error = true;
+};
+
+}  // namespace muster::pipeline

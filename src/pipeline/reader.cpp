@@ -1,0 +1,416 @@
+#include "pipeline/reader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "base/nearest.hpp"
+#include "pipeline/glob.hpp"
+
+namespace muster::pipeline {
+
+bool Condition::matches(const std::string& value) const {
+  const auto any = [&](const std::vector<std::string>& patterns) {
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
+      return matches_glob(pattern, value);
+    });
+  };
+  if (any(exclude)) return false;
+  return include.empty() || any(include);
+}
+
+namespace {
+
+using Keys = std::map<std::string, std::function<void(const Node&)>>;
+
+/// Reads nodes into plain values and notes what does not fit.
+class Reader {
+ public:
+  explicit Reader(std::vector<Finding>& findings) : findings_(findings) {}
+
+  void error(const SourceMark& mark, const std::string& path, std::string what,
+             std::string remedy = {}) {
+    findings_.push_back({{mark, path, std::move(what), std::move(remedy)}, true});
+  }
+
+  /// Hands each member to its reader. Keys of `later` are known to Drone and not supported yet.
+  void members(const Node& node, const std::string& path, const Keys& keys,
+               const std::vector<std::string>& later = {}) {
+    if (node.is_null()) return;
+    if (!node.is_mapping()) return error(node.mark, path, "is no mapping.");
+    for (const Member& member : node.members) {
+      const std::string at = path.empty() ? member.key : path + "." + member.key;
+      const auto known = keys.find(member.key);
+      if (known != keys.end()) {
+        known->second(member.value);
+      } else if (std::find(later.begin(), later.end(), member.key) != later.end()) {
+        error(member.key_mark, at, "is not supported yet.",
+              "Remove it; muster does not ignore what it cannot do.");
+      } else {
+        std::vector<std::string> names = later;
+        for (const auto& [name, read] : keys) names.push_back(name);
+        const auto near = nearest_name(member.key, names);
+        findings_.push_back({{member.key_mark, at, "unknown key, ignored.",
+                              near ? fmt::format("Did you mean {}?", *near) : ""},
+                             false});
+      }
+    }
+  }
+
+  std::string text(const Node& node, const std::string& path) {
+    if (node.is_null() || node.is_scalar()) return node.text;
+    error(node.mark, path, "is no text.");
+    return {};
+  }
+  bool boolean(const Node& node, const std::string& path) {
+    const auto value = yaml_boolean(node.text);
+    if (node.is_scalar() && value) return *value;
+    if (!node.is_null()) error(node.mark, path, fmt::format("\"{}\" is neither true nor false.", node.text));
+    return false;
+  }
+  int integer(const Node& node, const std::string& path) {
+    const auto value = parse_integer(node.text);
+    if (node.is_scalar() && value && *value >= 0 && *value <= 1'000'000'000) {
+      return static_cast<int>(*value);
+    }
+    error(node.mark, path, fmt::format("\"{}\" is no whole number.", node.text));
+    return 0;
+  }
+  std::vector<std::string> texts(const Node& node, const std::string& path) {
+    std::vector<std::string> out;
+    if (node.is_scalar()) return {node.text};
+    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      out.push_back(text(node.items[i], fmt::format("{}[{}]", path, i)));
+    }
+    return out;
+  }
+  std::vector<std::pair<std::string, std::string>> environment(const Node& node,
+                                                               const std::string& path) {
+    std::vector<std::pair<std::string, std::string>> out;
+    if (!node.is_null() && !node.is_mapping()) error(node.mark, path, "is no mapping.");
+    for (const Member& member : node.members) {
+      if (member.value.find("from_secret") != nullptr) {
+        error(member.value.mark, path + "." + member.key, "from_secret is not supported yet.",
+              "Secrets come with a later version.");
+      } else if (!member.value.is_null()) {
+        out.emplace_back(member.key, text(member.value, path + "." + member.key));
+      }
+    }
+    return out;
+  }
+  Condition condition(const Node& node, const std::string& path) {
+    Condition out;
+    if (!node.is_mapping()) {
+      out.include = texts(node, path);
+      return out;
+    }
+    members(node, path,
+            {{"include", [&](const Node& at) { out.include = texts(at, path + ".include"); }},
+             {"exclude", [&](const Node& at) { out.exclude = texts(at, path + ".exclude"); }}});
+    return out;
+  }
+  Conditions conditions(const Node& node, const std::string& path) {
+    Conditions out;
+    Keys keys;
+    for (const char* name :
+         {"branch", "event", "action", "ref", "repo", "target", "cron", "instance"}) {
+      keys[name] = [this, &out, path, name](const Node& at) {
+        out.by_key[name] = condition(at, path + "." + name);
+      };
+    }
+    keys["status"] = [&](const Node& at) { out.status = condition(at, path + ".status").include; };
+    members(node, path, keys, {"paths"});
+    return out;
+  }
+  Step step(const Node& node, const std::string& path, bool is_service) {
+    Step out;
+    out.is_service = is_service;
+    out.is_detached = is_service;
+    out.mark = node.mark;
+    const auto list = [&](std::vector<std::string>& to, const char* name) {
+      return [this, &to, path, name](const Node& at) { to = texts(at, path + "." + name); };
+    };
+    const auto word = [&](std::string& to, const char* name) {
+      return [this, &to, path, name](const Node& at) { to = text(at, path + "." + name); };
+    };
+    const Keys keys{
+        {"name", word(out.name, "name")},
+        {"image", word(out.image, "image")},
+        {"commands", list(out.commands, "commands")},
+        {"command", list(out.command, "command")},
+        {"entrypoint", list(out.entrypoint, "entrypoint")},
+        {"depends_on", list(out.depends_on, "depends_on")},
+        {"pull", word(out.pull, "pull")},
+        {"user", word(out.user, "user")},
+        {"working_dir", word(out.working_dir, "working_dir")},
+        {"environment",
+         [&](const Node& at) { out.environment = environment(at, path + ".environment"); }},
+        {"detach",
+         [&](const Node& at) { out.is_detached = boolean(at, path + ".detach") || is_service; }},
+        {"when", [&](const Node& at) { out.when = conditions(at, path + ".when"); }},
+        {"volumes", [&](const Node& at) { out.volumes = mounts(at, path + ".volumes"); }},
+        {"failure",
+         [&](const Node& at) {
+           const std::string value = text(at, path + ".failure");
+           if (value == "ignore") out.failure = FailurePolicy::ignore;
+           if (value == "fast" || value == "fast-fail" || value == "fail-fast") {
+             out.failure = FailurePolicy::fail_fast;
+           }
+         }},
+        {"shell", [](const Node&) {}},  // Parsed and without effect in every Drone runner.
+    };
+    members(node, path, keys,
+            {"settings", "privileged", "network_mode", "dns", "dns_search", "extra_hosts",
+             "devices", "port_bindings", "shm_size", "mem_limit", "memswap_limit"});
+    for (std::string* value : {&out.pull}) {
+      for (char& c : *value) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    return out;
+  }
+  std::vector<VolumeMount> mounts(const Node& node, const std::string& path) {
+    std::vector<VolumeMount> out;
+    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      VolumeMount mount;
+      const std::string at = fmt::format("{}[{}]", path, i);
+      members(node.items[i], at,
+              {{"name", [&](const Node& value) { mount.name = text(value, at + ".name"); }},
+               {"path", [&](const Node& value) { mount.path = text(value, at + ".path"); }}});
+      out.push_back(std::move(mount));
+    }
+    return out;
+  }
+  std::vector<Step> steps(const Node& node, const std::string& path, bool is_service) {
+    std::vector<Step> out;
+    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const std::string at = fmt::format("{}[{}]", path, i);
+      if (node.items[i].is_null()) {
+        error(node.items[i].mark, at, "Linter: detected nil step");
+      } else {
+        out.push_back(step(node.items[i], at, is_service));
+      }
+    }
+    return out;
+  }
+  std::vector<Volume> volumes(const Node& node, const std::string& path) {
+    std::vector<Volume> out;
+    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    for (std::size_t i = 0; i < node.items.size(); ++i) {
+      const std::string at = fmt::format("{}[{}]", path, i);
+      Volume volume;
+      bool is_temporary = false;
+      const auto temp = [&](const Node& value) {
+        is_temporary = true;
+        members(value, at + ".temp",
+                {{"medium",
+                  [&](const Node& medium) {
+                    volume.is_memory = text(medium, at + ".temp.medium") == "memory";
+                  }},
+                 {"size_limit", [&](const Node& size) {
+                    volume.size_bytes_max = integer(size, at + ".temp.size_limit");
+                  }}});
+      };
+      members(node.items[i], at,
+              {{"name", [&](const Node& value) { volume.name = text(value, at + ".name"); }},
+               {"temp", temp},
+               {"claim", [](const Node&) {}}},  // Only of the Kubernetes runner.
+              {"host"});
+      if (is_temporary) out.push_back(std::move(volume));
+    }
+    return out;
+  }
+  void platform(const Node& node, Pipeline& out) {
+    members(node, "platform",
+            {{"os",
+              [&](const Node& at) {
+                out.platform_os = text(at, "platform.os");
+                if (out.platform_os != "linux" && !out.platform_os.empty()) {
+                  error(at.mark, "platform.os",
+                        fmt::format("\"{}\" is not supported yet.", out.platform_os), "Use linux.");
+                }
+              }},
+             {"arch",
+              [&](const Node& at) {
+                out.platform_arch = text(at, "platform.arch");
+                if (out.platform_arch != "amd64" && out.platform_arch != "arm64") {
+                  error(at.mark, "platform.arch",
+                        fmt::format("\"{}\" is no architecture of EC2.", out.platform_arch),
+                        "Use amd64 or arm64.");
+                }
+              }},
+             {"variant", [](const Node&) {}},
+             {"version", [](const Node&) {}},
+             {"os_name", [](const Node&) {}}});
+  }
+  void clone(const Node& node, Clone& out) {
+    members(node, "clone",
+            {{"disable", [&](const Node& at) { out.is_disabled = boolean(at, "clone.disable"); }},
+             {"depth", [&](const Node& at) { out.depth = integer(at, "clone.depth"); }},
+             {"retries", [&](const Node& at) { out.retries = integer(at, "clone.retries"); }},
+             {"skip_verify",
+              [&](const Node& at) { out.skips_verify = boolean(at, "clone.skip_verify"); }},
+             {"trace", [&](const Node& at) { out.traces = boolean(at, "clone.trace"); }}});
+  }
+  void instance(const Node& node, InstanceBlock& out);
+
+ private:
+  std::vector<Finding>& findings_;
+};
+
+/// Accepts the names of the pre-alpha runner (`ami`, `type`, nested `disk`, `network`, `device`)
+/// and of the proposal's driver arguments (`image`, `size`, `subnet`, `volume_size`, …).
+void Reader::instance(const Node& node, InstanceBlock& out) {
+  const auto word = [this](std::string& to, const std::string& path) {
+    return [this, &to, path](const Node& at) { to = text(at, path); };
+  };
+  const auto number = [this](std::optional<int>& to, const std::string& path) {
+    return [this, &to, path](const Node& at) { to = integer(at, path); };
+  };
+  const auto groups = [&](const Node& at) {
+    for (std::string& name : texts(at, "instance.groups")) {
+      out.security_groups.push_back(std::move(name));
+    }
+  };
+  // `true`: no public address. An address: that one.
+  const auto private_ip = [&](const Node& at) {
+    const auto flag = yaml_boolean(at.text);
+    if (flag && !at.is_quoted) {
+      out.has_private_address_only = *flag;
+    } else {
+      out.private_address = text(at, "instance.private_ip");
+    }
+  };
+  const auto disk = [&](const Node& at) {
+    members(at, "instance.disk",
+            {{"size", number(out.disk_size_gib, "instance.disk.size")},
+             {"type", word(out.disk_type, "instance.disk.type")},
+             {"iops", number(out.disk_iops, "instance.disk.iops")}});
+  };
+  const auto network = [&](const Node& at) {
+    members(at, "instance.network",
+            {{"subnet_id", word(out.subnet, "instance.network.subnet_id")},
+             {"security_groups", groups},
+             {"vpc_security_group_ids", groups},
+             {"private_ip", private_ip}},
+            {"vpc"});
+  };
+  const auto device = [&](const Node& at) {
+    if (at.is_scalar()) {
+      out.device = at.text;
+    } else {
+      members(at, "instance.device", {{"name", word(out.device, "instance.device.name")}});
+    }
+  };
+  const auto tags = [&](const Node& at) {
+    for (auto& [key, value] : environment(at, "instance.tags")) out.tags[key] = value;
+  };
+  members(node, "instance",
+          {{"ami", word(out.image, "instance.ami")},
+           {"image", word(out.image, "instance.image")},
+           {"name", word(out.name, "instance.name")},
+           {"region", word(out.region, "instance.region")},
+           {"type", word(out.type, "instance.type")},
+           {"size", word(out.type, "instance.size")},
+           {"user", word(out.user, "instance.user")},
+           {"iam_profile_arn", word(out.iam_profile, "instance.iam_profile_arn")},
+           {"key_name", word(out.key_name, "instance.key_name")},
+           {"userdata", word(out.user_data, "instance.userdata")},
+           {"user_data", word(out.user_data, "instance.user_data")},
+           {"market_type", word(out.market_type, "instance.market_type")},
+           {"subnet", word(out.subnet, "instance.subnet")},
+           {"groups", groups},
+           {"private_ip", private_ip},
+           {"volume_type", word(out.disk_type, "instance.volume_type")},
+           {"volume_size", number(out.disk_size_gib, "instance.volume_size")},
+           {"volume_iops", number(out.disk_iops, "instance.volume_iops")},
+           {"device", device},
+           {"disk", disk},
+           {"network", network},
+           {"tags", tags}},
+          {"private_key", "public_key", "use", "use_pool"});
+  if (!out.market_type.empty() && out.market_type != "spot" && out.market_type != "on-demand") {
+    error(node.mark, "instance.market_type",
+          fmt::format("\"{}\" is no market.", out.market_type), "Use spot or on-demand.");
+  }
+}
+
+}  // namespace
+
+std::vector<DocumentText> split_documents(std::string_view text) {
+  std::vector<DocumentText> out(1);
+  int line_number = 0;
+  while (!text.empty()) {
+    ++line_number;
+    const std::size_t end = std::min(text.find('\n'), text.size() - 1);
+    const std::string_view line = text.substr(0, end + 1);
+    text = text.substr(end + 1);
+    if (line.starts_with("...")) break;
+    if (line.starts_with("---")) {
+      out.push_back({line_number + 1, {}});
+    } else {
+      out.back().text += line;
+    }
+  }
+  return out;
+}
+
+bool is_pipeline(const Node& document) {
+  if (document.text_at({"kind"}) != "pipeline") return false;
+  const Node* type = document.find("type");
+  if (type == nullptr || type->text.empty()) return true;
+  return type->text == "aws" || type->text == "vm" || type->text == "docker" ||
+         type->text == "exec";
+}
+
+Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
+  Reader reader(findings);
+  Pipeline out;
+  out.mark = document.mark;
+  const auto handled_by_server = [](const Node&) {};
+  const Keys keys{
+      {"kind", [](const Node&) {}},
+      {"version", [](const Node&) {}},
+      {"type", [&](const Node& at) { out.type = at.text.empty() ? "docker" : reader.text(at, "type"); }},
+      {"name", [&](const Node& at) { out.name = at.text.empty() ? "default" : reader.text(at, "name"); }},
+      {"platform", [&](const Node& at) { reader.platform(at, out); }},
+      {"pool",
+       [&](const Node& at) {
+         reader.members(at, "pool",
+                        {{"use", [&](const Node& use) { out.pool = reader.text(use, "pool.use"); }}});
+       }},
+      {"clone", [&](const Node& at) { reader.clone(at, out.clone); }},
+      {"workspace",
+       [&](const Node& at) {
+         reader.members(
+             at, "workspace",
+             {{"base",
+               [&](const Node& value) { out.workspace_base = reader.text(value, "workspace.base"); }},
+              {"path", [&](const Node& value) {
+                 out.workspace_path = reader.text(value, "workspace.path");
+               }}});
+       }},
+      {"environment",
+       [&](const Node& at) { out.environment = reader.environment(at, "environment"); }},
+      {"steps", [&](const Node& at) { out.steps = reader.steps(at, "steps", false); }},
+      {"services", [&](const Node& at) { out.services = reader.steps(at, "services", true); }},
+      {"volumes", [&](const Node& at) { out.volumes = reader.volumes(at, "volumes"); }},
+      {"instance",
+       [&](const Node& at) {
+         out.instance.emplace();
+         reader.instance(at, *out.instance);
+       }},
+      // A CI server decides by these before a runner sees the pipeline; `exec` runs just this one.
+      {"depends_on", handled_by_server},
+      {"trigger", handled_by_server},
+      {"node", handled_by_server},
+      {"concurrency", handled_by_server},
+  };
+  reader.members(document, "", keys, {"image_pull_secrets", "account", "pool_count"});
+  return out;
+}
+
+}  // namespace muster::pipeline

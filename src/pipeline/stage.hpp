@@ -1,0 +1,111 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/document.hpp"
+#include "pipeline/model.hpp"
+
+namespace muster::pipeline {
+
+/// What is known of the repository, the build and the system; empty where nothing is.
+struct Metadata {
+  std::string system_host = "localhost";
+  std::string system_proto = "http";
+  std::string system_version;
+  std::string repo_namespace;
+  std::string repo_name;
+  std::string repo_link;
+  std::string repo_git_url;
+  std::string repo_default_branch = "main";
+  std::string repo_visibility = "private";
+  long build_number = 1;
+  std::string event = "push";
+  std::string action;
+  std::string cron;
+  std::string deploy_to;
+  std::string source_branch;
+  std::string target_branch = "main";
+  std::string ref = "refs/heads/main";
+  std::string commit;
+  std::string commit_before;
+  std::string commit_link;
+  std::string message;
+  std::string author_login;
+  std::string author_name;
+  std::string author_email;
+  long created_at = 0;  ///< Seconds since 1970.
+  std::string machine;
+
+  [[nodiscard]] std::string slug() const;
+};
+
+enum class RunPolicy { on_success, on_failure, always };
+
+struct StageMount {
+  std::string source;
+  std::string target;
+  bool is_volume = false;
+};
+
+/// One step, ready to be run: a script on the machine, or a container.
+struct StageStep {
+  int number = 0;
+  std::string name;
+  std::string image;   ///< Empty: on the machine itself.
+  std::string script;  ///< The commands as a POSIX script; empty: the image's own program.
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> command;
+  std::map<std::string, std::string> environment;
+  std::string folder;
+  std::string user;
+  std::string pull;
+  std::vector<StageMount> mounts;
+  std::vector<std::string> depends_on;
+  RunPolicy run_policy = RunPolicy::on_success;
+  FailurePolicy failure = FailurePolicy::fail;
+  bool is_detached = false;
+};
+
+/// A compiled pipeline.
+struct Stage {
+  std::string name;
+  std::string type;
+  std::string pool;
+  std::string platform_os;
+  std::string platform_arch;
+  std::string root;                     ///< The stage's own folder on the machine.
+  std::string source;                   ///< Where the repository is checked out, below the root.
+  std::string home;
+  std::vector<std::string> folders;     ///< To make, in this order, mode 0700.
+  std::string network;                  ///< Of the containers.
+  std::vector<Volume> volumes;          ///< By their names in the engine.
+  std::vector<StageStep> steps;
+};
+
+struct CompileOptions {
+  std::string root = "/tmp/muster";
+  std::string id = "run";          ///< Makes names in the engine unique.
+  std::vector<std::string> include;  ///< Steps to keep; empty: all.
+  std::vector<std::string> exclude;
+};
+
+/// Compiles a pipeline without errors for one build.
+[[nodiscard]] Stage compile(const Pipeline& pipeline, const Metadata& metadata,
+                            const CompileOptions& options);
+
+/// The variables for `${…}` and of every step: System, Repo, Build, Stage and Link.
+[[nodiscard]] std::map<std::string, std::string> build_environment(const Metadata& metadata);
+
+/// A traced POSIX script of the commands: each is shown as `+ command`, the first that fails ends it.
+[[nodiscard]] std::string traced_script(const std::vector<std::string>& commands);
+
+/// `Build It!` as `build-it`.
+[[nodiscard]] std::string slug(const std::string& name);
+
+/// The stage as a document, for `muster compile`.
+[[nodiscard]] Node to_document(const Stage& stage);
+
+}  // namespace muster::pipeline
