@@ -97,9 +97,10 @@ std::optional<bool> yaml_boolean(std::string_view text) {
 }
 
 std::string Problem::describe() const {
-  std::string text = mark.describe();
-  if (!path.empty()) text += fmt::format("  {}", path);
-  text += fmt::format("{} {}", path.empty() ? " " : (what.starts_with('"') ? "" : ":"), what);
+  std::string text = mark.describe() + "  ";
+  // A quoted value follows its path directly; a rule is set off by a colon.
+  if (!path.empty()) text += path + (what.starts_with('"') || what.starts_with("is ") ? " " : ": ");
+  text += what;
   if (!remedy.empty()) text += fmt::format(" {}", remedy);
   return text;
 }

@@ -183,6 +183,10 @@ class Compiler {
     step.name = "clone";
     step.environment = shared_environment();
     set_workspace(step);
+    // Keeps git's hint about its default branch out of the log.
+    step.environment["GIT_CONFIG_COUNT"] = "1";
+    step.environment["GIT_CONFIG_KEY_0"] = "init.defaultBranch";
+    step.environment["GIT_CONFIG_VALUE_0"] = "main";
     std::vector<std::string> commands = clone_commands(pipeline_.clone, metadata_);
     for (std::string& command : commands) {
       if (pipeline_.clone.retries == 0 || !command.starts_with("git fetch")) continue;

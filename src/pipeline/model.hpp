@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/document.hpp"
+#include "base/node_reader.hpp"
 
 namespace muster::pipeline {
 
@@ -102,12 +103,6 @@ struct Pipeline {
   std::vector<Step> steps;
   std::vector<Volume> volumes;
   SourceMark mark;
-};
-
-/// Something a person should know about a file.
-struct Finding {
-  Problem problem;
-  bool is_error = true;
 };
 
 }  // namespace muster::pipeline

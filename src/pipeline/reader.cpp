@@ -3,10 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
-#include <set>
 
-#include "base/nearest.hpp"
 #include "pipeline/glob.hpp"
 
 namespace muster::pipeline {
@@ -23,74 +20,15 @@ bool Condition::matches(const std::string& value) const {
 
 namespace {
 
-using Keys = std::map<std::string, std::function<void(const Node&)>>;
-
-/// Reads nodes into plain values and notes what does not fit.
-class Reader {
+/// Reads the parts of a pipeline.
+class Reader : public NodeReader {
  public:
-  explicit Reader(std::vector<Finding>& findings) : findings_(findings) {}
+  explicit Reader(std::vector<Finding>& findings) : NodeReader(findings, false) {}
 
-  void error(const SourceMark& mark, const std::string& path, std::string what,
-             std::string remedy = {}) {
-    findings_.push_back({{mark, path, std::move(what), std::move(remedy)}, true});
-  }
-
-  /// Hands each member to its reader. Keys of `later` are known to Drone and not supported yet.
-  void members(const Node& node, const std::string& path, const Keys& keys,
-               const std::vector<std::string>& later = {}) {
-    if (node.is_null()) return;
-    if (!node.is_mapping()) return error(node.mark, path, "is no mapping.");
-    for (const Member& member : node.members) {
-      const std::string at = path.empty() ? member.key : path + "." + member.key;
-      const auto known = keys.find(member.key);
-      if (known != keys.end()) {
-        known->second(member.value);
-      } else if (std::find(later.begin(), later.end(), member.key) != later.end()) {
-        error(member.key_mark, at, "is not supported yet.",
-              "Remove it; muster does not ignore what it cannot do.");
-      } else {
-        std::vector<std::string> names = later;
-        for (const auto& [name, read] : keys) names.push_back(name);
-        const auto near = nearest_name(member.key, names);
-        findings_.push_back({{member.key_mark, at, "unknown key, ignored.",
-                              near ? fmt::format("Did you mean {}?", *near) : ""},
-                             false});
-      }
-    }
-  }
-
-  std::string text(const Node& node, const std::string& path) {
-    if (node.is_null() || node.is_scalar()) return node.text;
-    error(node.mark, path, "is no text.");
-    return {};
-  }
-  bool boolean(const Node& node, const std::string& path) {
-    const auto value = yaml_boolean(node.text);
-    if (node.is_scalar() && value) return *value;
-    if (!node.is_null()) error(node.mark, path, fmt::format("\"{}\" is neither true nor false.", node.text));
-    return false;
-  }
-  int integer(const Node& node, const std::string& path) {
-    const auto value = parse_integer(node.text);
-    if (node.is_scalar() && value && *value >= 0 && *value <= 1'000'000'000) {
-      return static_cast<int>(*value);
-    }
-    error(node.mark, path, fmt::format("\"{}\" is no whole number.", node.text));
-    return 0;
-  }
-  std::vector<std::string> texts(const Node& node, const std::string& path) {
-    std::vector<std::string> out;
-    if (node.is_scalar()) return {node.text};
-    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
-    for (std::size_t i = 0; i < node.items.size(); ++i) {
-      out.push_back(text(node.items[i], fmt::format("{}[{}]", path, i)));
-    }
-    return out;
-  }
   std::vector<std::pair<std::string, std::string>> environment(const Node& node,
                                                                const std::string& path) {
     std::vector<std::pair<std::string, std::string>> out;
-    if (!node.is_null() && !node.is_mapping()) error(node.mark, path, "is no mapping.");
+    if (!is_mapping(node, path)) return out;
     for (const Member& member : node.members) {
       if (member.value.find("from_secret") != nullptr) {
         error(member.value.mark, path + "." + member.key, "from_secret is not supported yet.",
@@ -172,7 +110,7 @@ class Reader {
   }
   std::vector<VolumeMount> mounts(const Node& node, const std::string& path) {
     std::vector<VolumeMount> out;
-    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    if (!is_list(node, path)) return out;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       VolumeMount mount;
       const std::string at = fmt::format("{}[{}]", path, i);
@@ -185,7 +123,7 @@ class Reader {
   }
   std::vector<Step> steps(const Node& node, const std::string& path, bool is_service) {
     std::vector<Step> out;
-    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    if (!is_list(node, path)) return out;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       const std::string at = fmt::format("{}[{}]", path, i);
       if (node.items[i].is_null()) {
@@ -198,7 +136,7 @@ class Reader {
   }
   std::vector<Volume> volumes(const Node& node, const std::string& path) {
     std::vector<Volume> out;
-    if (!node.is_null() && !node.is_sequence()) error(node.mark, path, "is no list.");
+    if (!is_list(node, path)) return out;
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       const std::string at = fmt::format("{}[{}]", path, i);
       Volume volume;
@@ -256,9 +194,6 @@ class Reader {
              {"trace", [&](const Node& at) { out.traces = boolean(at, "clone.trace"); }}});
   }
   void instance(const Node& node, InstanceBlock& out);
-
- private:
-  std::vector<Finding>& findings_;
 };
 
 /// Accepts the names of the pre-alpha runner (`ami`, `type`, nested `disk`, `network`, `device`)
@@ -371,7 +306,7 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
   Pipeline out;
   out.mark = document.mark;
   const auto handled_by_server = [](const Node&) {};
-  const Keys keys{
+  const NodeReader::Keys keys{
       {"kind", [](const Node&) {}},
       {"version", [](const Node&) {}},
       {"type", [&](const Node& at) { out.type = at.text.empty() ? "docker" : reader.text(at, "type"); }},

@@ -7,8 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/host_key.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "base/task.hpp"
+#include "ports/containers.hpp"
 
 namespace muster {
 
@@ -84,6 +87,31 @@ class Machine {
   virtual Task<Result<std::unique_ptr<ByteStream>>> open_unix(std::string path) = 0;
   /// Ends the connections in order.
   virtual Task<> close() = 0;
+};
+
+/// Where a machine is and how it is known.
+struct MachineTarget {
+  std::string address;
+  int port = 22;
+  std::string user;
+  Secret private_key;              ///< An `OPENSSH PRIVATE KEY` block.
+  std::vector<HostKey> host_keys;  ///< Pinned; the machine must show one of them.
+};
+
+/// Opens the way to a machine. Errors: unavailable and timeout (not up yet), unauthenticated with
+/// the code `HostKeyMismatch` (another machine answers) or `KeyRefused`.
+class MachineConnector {
+ public:
+  virtual ~MachineConnector() = default;
+  virtual Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target,
+                                                         Duration time_max) = 0;
+};
+
+/// Makes the engine of a machine available. The machine must outlive it.
+class ContainersConnector {
+ public:
+  virtual ~ContainersConnector() = default;
+  virtual std::unique_ptr<Containers> containers_of(Machine& machine) = 0;
 };
 
 /// `'text'` for a POSIX shell.

@@ -35,9 +35,9 @@ void watch_peer(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
 }
 
-std::string host_key_types(const std::vector<wire::HostKey>& keys) {
+std::string host_key_types(const std::vector<HostKey>& keys) {
   std::string out;
-  for (const wire::HostKey& key : keys) {
+  for (const HostKey& key : keys) {
     if (!out.empty()) out += ',';
     // An RSA key signs with SHA-2; `ssh-rsa` as a signature is SHA-1.
     out += key.type == "ssh-rsa" ? "rsa-sha2-512,rsa-sha2-256" : key.type;
@@ -56,13 +56,13 @@ std::string shown_key(ssh_key key) {
   return out;
 }
 
-Status check_host_key(ssh_session session, const Target& target) {
+Status check_host_key(ssh_session session, const MachineTarget& target) {
   ssh_key raw = nullptr;
   if (ssh_get_server_publickey(session, &raw) != SSH_OK) {
     return fail(ErrorKind::unavailable, fmt::format("{} showed no host key", target.address));
   }
   const Key shown(raw);
-  for (const wire::HostKey& pinned : target.host_keys) {
+  for (const HostKey& pinned : target.host_keys) {
     ssh_key read = nullptr;
     const int rc = ssh_pki_import_pubkey_base64(
         pinned.base64.c_str(), ssh_key_type_from_name(pinned.type.c_str()), &read);
@@ -150,7 +150,7 @@ Task<int> Session::finish(std::function<int()> call) {
 }
 
 Task<Result<std::shared_ptr<Session>>> Session::connect(asio::any_io_executor executor,
-                                                        Target target) {
+                                                        MachineTarget target) {
   const auto session = std::make_shared<Session>(executor);
   boost::system::error_code error;
   const auto address = asio::ip::make_address(target.address, error);

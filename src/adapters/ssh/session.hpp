@@ -12,21 +12,10 @@
 
 #include "base/event.hpp"
 #include "base/result.hpp"
-#include "base/secret.hpp"
 #include "base/task.hpp"
 #include "ports/machine.hpp"
-#include "wire/console.hpp"
 
 namespace muster::ssh {
-
-/// Where a machine is and how it is known.
-struct Target {
-  std::string address;
-  int port = 22;
-  std::string user;
-  Secret private_key;                     ///< An `OPENSSH PRIVATE KEY` block.
-  std::vector<wire::HostKey> host_keys;   ///< Pinned; the machine must show one of them.
-};
 
 /// One authenticated SSH connection, shared by its channels. All of it runs on one executor;
 /// libssh never blocks: where it would, the session waits for its socket.
@@ -36,7 +25,7 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Errors: unavailable (no connection), timeout, unauthenticated (another host key, code
   /// `HostKeyMismatch`; or our key is refused, code `KeyRefused`).
   static Task<Result<std::shared_ptr<Session>>> connect(boost::asio::any_io_executor executor,
-                                                        Target target);
+                                                        MachineTarget target);
 
   explicit Session(const boost::asio::any_io_executor& executor);
   ~Session();

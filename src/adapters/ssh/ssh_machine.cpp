@@ -174,7 +174,7 @@ class SshStream : public ByteStream {
 
 }  // namespace
 
-SshMachine::SshMachine(boost::asio::any_io_executor executor, Clock& clock, Target target,
+SshMachine::SshMachine(boost::asio::any_io_executor executor, Clock& clock, MachineTarget target,
                        Duration connect_time_max)
     : executor_(std::move(executor)),
       clock_(clock),
@@ -311,6 +311,17 @@ Task<Result<std::unique_ptr<ByteStream>>> SshMachine::open_unix(std::string path
     co_return fail(ErrorKind::unavailable, fmt::format("{} of the machine cannot be opened", path));
   }
   co_return std::make_unique<SshStream>(std::move(channel));
+}
+
+Task<Result<std::unique_ptr<Machine>>> SshConnector::connect(MachineTarget target,
+                                                             Duration time_max) {
+  // Later connections of the same machine get more time than a probe of one that may not be up.
+  const Duration later = std::max<Duration>(time_max, std::chrono::seconds{10});
+  auto machine = std::make_unique<SshMachine>(executor_, clock_, std::move(target), later);
+  Task<Status> connecting = machine->connect();
+  const Status connected = co_await with_deadline(clock_, time_max, std::move(connecting));
+  if (!connected) co_return tl::unexpected<Error>(connected.error());
+  co_return machine;
 }
 
 Task<> SshMachine::close() {

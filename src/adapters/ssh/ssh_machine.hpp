@@ -14,7 +14,7 @@ namespace muster::ssh {
 /// channels on each.
 class SshMachine : public Machine {
  public:
-  SshMachine(boost::asio::any_io_executor executor, Clock& clock, Target target,
+  SshMachine(boost::asio::any_io_executor executor, Clock& clock, MachineTarget target,
              Duration connect_time_max);
 
   /// Opens the first connection, so that a caller learns whether there is a way in.
@@ -33,9 +33,22 @@ class SshMachine : public Machine {
 
   boost::asio::any_io_executor executor_;
   Clock& clock_;
-  Target target_;
+  MachineTarget target_;
   Duration connect_time_max_;
   std::vector<std::shared_ptr<Session>> sessions_;
+};
+
+/// Connects by SSH.
+class SshConnector : public MachineConnector {
+ public:
+  SshConnector(boost::asio::any_io_executor executor, Clock& clock)
+      : executor_(std::move(executor)), clock_(clock) {}
+
+  Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target, Duration time_max) override;
+
+ private:
+  boost::asio::any_io_executor executor_;
+  Clock& clock_;
 };
 
 }  // namespace muster::ssh

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/time.hpp"
+
+namespace muster::cli {
+
+/// Flags that every command knows.
+struct CommonFlags {
+  std::string config;
+  std::string log_level = "warn";
+  bool is_quiet = false;
+  bool is_verbose = false;
+  bool has_no_colour = false;
+
+  [[nodiscard]] LogLevel level() const;
+};
+
+/// What `exec` and `compile` say of the build.
+struct BuildFlags {
+  std::string file = ".drone.yml";
+  std::string pipeline;
+  std::string repo;     ///< A URL to clone; empty: the local repository.
+  std::string branch;
+  std::string commit;
+  std::string event = "push";
+  std::string deploy_to;
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+};
+
+struct ExecFlags {
+  BuildFlags build;
+  std::string pool;
+  std::string timeout = "1h";
+};
+
+/// Each gives the program's exit code.
+int run_exec(const CommonFlags& common, const ExecFlags& flags);
+int run_compile(const CommonFlags& common, const BuildFlags& flags);
+int run_config_check(const CommonFlags& common, bool as_json);
+
+}  // namespace muster::cli

@@ -1,0 +1,21 @@
+#include <fmt/format.h>
+
+#include "cli/build_source.hpp"
+#include "cli/commands.hpp"
+#include "cli/errors.hpp"
+#include "pipeline/stage.hpp"
+#include "wire/json.hpp"
+
+namespace muster::cli {
+
+int run_compile(const CommonFlags&, const BuildFlags& flags) {
+  const std::string root = "/tmp/muster-RUN";
+  const Result<BuildSource> build = load_build(flags, root);
+  if (!build) return report(build.error());
+  const pipeline::Stage stage = pipeline::compile(build->pipeline, build->metadata,
+                                                  {root, "RUN", flags.include, flags.exclude});
+  fmt::print("{}\n", wire::to_json(pipeline::to_document(stage), 2));
+  return kDone;
+}
+
+}  // namespace muster::cli

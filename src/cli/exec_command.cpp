@@ -1,0 +1,255 @@
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+#include "adapters/aws/credentials.hpp"
+#include "adapters/aws/ec2_client.hpp"
+#include "adapters/aws/ec2_cloud.hpp"
+#include "adapters/aws/endpoint.hpp"
+#include "adapters/docker/docker_engine.hpp"
+#include "adapters/http/curl_transport.hpp"
+#include "adapters/http/stream_transport.hpp"
+#include "adapters/sqlite/sqlite_store.hpp"
+#include "adapters/ssh/ssh_machine.hpp"
+#include "adapters/system/files.hpp"
+#include "adapters/system/real_clock.hpp"
+#include "cli/build_source.hpp"
+#include "cli/commands.hpp"
+#include "cli/configuration.hpp"
+#include "cli/errors.hpp"
+#include "cli/renderer.hpp"
+#include "service/exec_run.hpp"
+
+namespace muster::cli {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr const char* kDockerSocket = "/var/run/docker.sock";
+
+/// The engine of a machine through its unix socket, over SSH.
+class DockerConnector : public ContainersConnector {
+ public:
+  std::unique_ptr<Containers> containers_of(Machine& machine) override {
+    class Opener : public StreamOpener {
+     public:
+      explicit Opener(Machine& used) : machine_(used) {}
+      Task<Result<std::unique_ptr<ByteStream>>> open() override {
+        Task<Result<std::unique_ptr<ByteStream>>> opening = machine_.open_unix(kDockerSocket);
+        co_return co_await std::move(opening);
+      }
+
+     private:
+      Machine& machine_;
+    };
+    class Engine : public docker::DockerEngine {
+     public:
+      Engine(std::unique_ptr<Opener> opener, std::unique_ptr<http::StreamTransport> transport)
+          : docker::DockerEngine(*transport),
+            opener_(std::move(opener)),
+            transport_(std::move(transport)) {}
+
+     private:
+      std::unique_ptr<Opener> opener_;
+      std::unique_ptr<http::StreamTransport> transport_;
+    };
+    auto opener = std::make_unique<Opener>(machine);
+    auto transport = std::make_unique<http::StreamTransport>(*opener);
+    return std::make_unique<Engine>(std::move(opener), std::move(transport));
+  }
+};
+
+aws::Environment read_environment() {
+  aws::Environment out;
+  for (char** at = environ; *at != nullptr; ++at) {
+    const std::string_view entry(*at);
+    const std::size_t equals = entry.find('=');
+    if (equals != std::string_view::npos) {
+      out.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+    }
+  }
+  return out;
+}
+
+/// Everything that a run needs, made in the order in which it depends on each other.
+struct Wiring {
+  asio::io_context context{1};
+  system::RealClock clock{context.get_executor()};
+  system::SystemRandom random;
+  DockerConnector docker;
+};
+
+struct Plan {
+  Config config;
+  BuildSource build;
+  ExecRunRequest request;
+};
+
+Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random& random) {
+  Plan plan;
+  const auto time_max = parse_duration(flags.timeout);
+  if (!time_max || *time_max <= Duration{0}) {
+    return fail(ErrorKind::invalid_input, fmt::format("--timeout \"{}\" is no duration", flags.timeout),
+                "Write a number with s, m or h, such as 30m.", "E0101");
+  }
+  Result<Config> config = load_config(common.config);
+  if (!config) return tl::unexpected<Error>(config.error());
+  plan.config = std::move(*config);
+  const std::string id = random_hex(random, 12);
+  const std::string root = "/tmp/muster-" + id;
+  Result<BuildSource> build = load_build(flags.build, root);
+  if (!build) return tl::unexpected<Error>(build.error());
+  plan.build = std::move(*build);
+  Result<Pool> pool = choose_pool(plan.config, flags.pool, plan.build.pipeline);
+  if (!pool) return tl::unexpected<Error>(pool.error());
+  plan.request.run = RunId("run-" + id);
+  plan.request.pool = std::move(*pool);
+  plan.build.metadata.machine = plan.request.pool.name.value();
+  plan.request.stage = pipeline::compile(
+      plan.build.pipeline, plan.build.metadata,
+      {root, id, flags.build.include, flags.build.exclude});
+  plan.request.bundle = plan.build.bundle;
+  plan.request.time_max = *time_max;
+  return plan;
+}
+
+/// Hands signals to the run: the first interrupts it, the second leaves at once.
+Task<> watch_signals(ExecRun* run) {
+  asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
+  for (int count = 1;; ++count) {
+    co_await signals.async_wait(asio::use_awaitable);
+    if (count == 1) {
+      run->interrupt();
+      continue;
+    }
+    const std::string left = run->machine_id();
+    fmt::print(stderr, "muster: left at once; {}\n",
+               left.empty() ? std::string("a launch may have been under way")
+                            : left + " ends by its dead-man timer");
+    std::_Exit(kInterrupted);
+  }
+}
+
+Result<Secret> cluster_secret(Random& random) {
+  const std::string path = state_folder() + "/cluster.secret";
+  Result<std::string> text = system::read_or_create(path, random_hex(random, 64) + "\n", 0600);
+  if (!text) return within("the cluster's secret", "", text.error());
+  while (text->ends_with('\n')) text->pop_back();
+  if (text->size() < 32) {
+    return fail(ErrorKind::corrupt, fmt::format("{} holds no secret", path),
+                "Move it away; a new one is made.");
+  }
+  return Secret(std::move(*text));
+}
+
+void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlags& common) {
+  if (common.is_quiet) return;
+  const Pool& pool = plan.request.pool;
+  fmt::print(stderr, "muster exec  pool {} · {} · {}\n", pool.name.value(),
+             pool.types.empty() ? "" : pool.types.front(), region.value);
+  if (common.is_verbose) fmt::print(stderr, "  region from {}\n", region.origin);
+  fmt::print(stderr, "  source    {}\n", plan.build.summary);
+}
+
+int print_result(const ExecRunResult& result, const Renderer& renderer) {
+  const StageOutcome outcome = result.stage.outcome;
+  if (outcome != StageOutcome::passed) renderer.show_failures();
+  const char* word = outcome == StageOutcome::passed ? "passed" : outcome == StageOutcome::errored ? "error" : "failed";
+  fmt::print("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
+             result.is_clean ? ", ended" : "");
+  if (!result.stage.error.empty()) fmt::print(stderr, "muster: {}\n", result.stage.error);
+  return outcome == StageOutcome::passed ? kDone : kFailed;
+}
+
+Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_code) {
+  const Log log(common->level());
+  const aws::Environment environment = read_environment();
+  const Result<aws::Profile> profile = aws::load_profile(environment);
+  if (!profile) {
+    *exit_code = report(profile.error());
+    co_return;
+  }
+  http::CurlTransport transport(wiring->context.get_executor(),
+                                {"muster/" MUSTER_VERSION, aws::variable(environment, "AWS_CA_BUNDLE")});
+  aws::CredentialsChain credentials(transport, wiring->clock, environment, *profile);
+  aws::Sourced region = aws::find_region(plan->request.pool.region, environment, *profile);
+  if (region.value.empty() && aws::variable(environment, "AWS_EC2_METADATA_DISABLED") != "true") {
+    Task<Result<std::string>> asking = credentials.instance_region();
+    const Result<std::string> found = co_await std::move(asking);
+    if (found) region = {*found, "instance metadata"};
+  }
+  if (region.value.empty()) {
+    Error error;
+    error.kind = ErrorKind::invalid_input;
+    error.code = "E0203";
+    error.message = "no region: neither muster.yml, AWS_REGION nor the profile names one";
+    error.remedy = "Set region in muster.yml, or AWS_REGION.";
+    *exit_code = report(error);
+    co_return;
+  }
+  const Result<aws::Sourced> endpoint =
+      aws::find_endpoint("ec2", region.value, environment, *profile);
+  const Result<Secret> secret = cluster_secret(wiring->random);
+  const auto store =
+      sqlite::SqliteStore::open(wiring->context.get_executor(), state_folder() + "/muster.db");
+  for (const Error* error : {endpoint ? nullptr : &endpoint.error(), secret ? nullptr : &secret.error(),
+                             store ? nullptr : &store.error()}) {
+    if (error == nullptr) continue;
+    *exit_code = report(*error);
+    co_return;
+  }
+  aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log,
+                        {endpoint->value, region.value});
+  aws::Ec2Cloud cloud(client);
+  ssh::SshConnector connector(wiring->context.get_executor(), wiring->clock);
+  Launcher launcher({cloud, cloud, connector, **store, wiring->clock, wiring->random, log},
+                    plan->config.cluster, *secret, region.value);
+  std::size_t width = 8;
+  for (const auto& step : plan->request.stage.steps) {
+    width = std::max(width, std::min<std::size_t>(step.name.size(), 24));
+  }
+  const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+  const char* term = std::getenv("TERM");
+  const bool has_colour = is_terminal && !common->has_no_colour &&
+                          std::getenv("NO_COLOR") == nullptr &&
+                          (term == nullptr || std::string_view(term) != "dumb");
+  Renderer renderer({common->is_quiet, has_colour, is_terminal, width});
+  ExecRun run(wiring->context.get_executor(),
+              {launcher, wiring->docker, wiring->clock, renderer, log});
+  print_header(*plan, region, *common);
+  TaskScope signals(wiring->context.get_executor());
+  signals.spawn(watch_signals(&run));
+  Task<Result<ExecRunResult>> running = run.run(plan->request);
+  const Result<ExecRunResult> result = co_await std::move(running);
+  signals.cancel();
+  Task<> joining = signals.join();
+  co_await std::move(joining);
+  *exit_code = result ? print_result(*result, renderer) : report(result.error());
+}
+
+}  // namespace
+
+int run_exec(const CommonFlags& common, const ExecFlags& flags) {
+  Wiring wiring;
+  Result<Plan> plan = make_plan(common, flags, wiring.random);
+  if (!plan) return report(plan.error());
+  int exit_code = kBug;
+  asio::co_spawn(wiring.context, run_all(&wiring, &*plan, &common, &exit_code),
+                 [](const std::exception_ptr& failure) {
+                   if (failure) std::rethrow_exception(failure);
+                 });
+  wiring.context.run();
+  return exit_code;
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,183 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/nearest.hpp"
+#include "cli/commands.hpp"
+#include "cli/errors.hpp"
+
+namespace muster::cli {
+
+LogLevel CommonFlags::level() const {
+  if (log_level == "debug") return LogLevel::debug;
+  if (log_level == "info") return LogLevel::info;
+  if (log_level == "error") return LogLevel::error;
+  return LogLevel::warn;
+}
+
+namespace {
+
+void add_common(CLI::App& command, CommonFlags& flags) {
+  command.add_option("--config", flags.config, "Configuration file (default: muster.yml, or MUSTER_CONFIG)");
+  command.add_option("--log", flags.log_level, "Log records on standard error: debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  command.add_flag("-q,--quiet", flags.is_quiet, "Only the answer");
+  command.add_flag("-v,--verbose", flags.is_verbose, "Say where values came from");
+  command.add_flag("--no-color", flags.has_no_colour, "No colour (also NO_COLOR)");
+}
+
+void add_build(CLI::App& command, BuildFlags& flags) {
+  command.add_option("file", flags.file, "The pipeline's file")->capture_default_str();
+  command.add_option("--pipeline", flags.pipeline, "Which pipeline of the file (default: default)");
+  command.add_option("--repo", flags.repo, "Clone this URL instead of the local repository");
+  command.add_option("--branch", flags.branch, "Branch to clone with --repo (default: main)");
+  command.add_option("--commit", flags.commit, "Commit to check out with --repo (default: the branch's)");
+  command.add_option("--event", flags.event, "The build's event, for when: push, pull_request, tag, …")
+      ->capture_default_str();
+  command.add_option("--deploy-to", flags.deploy_to, "The build's target, for when");
+  command.add_option("--include", flags.include, "Run only these steps");
+  command.add_option("--exclude", flags.exclude, "Leave these steps out");
+}
+
+/// What can stand where the unknown word stands.
+std::vector<std::string> known_words(const CLI::App& app) {
+  std::vector<std::string> words;
+  const CLI::App* at = &app;
+  for (const CLI::App* next = at; next != nullptr;) {
+    at = next;
+    next = nullptr;
+    for (const CLI::App* sub : at->get_subcommands()) {
+      if (sub->parsed()) next = sub;
+    }
+  }
+  for (const CLI::App* sub : at->get_subcommands({})) words.push_back(sub->get_name());
+  for (const CLI::Option* option : at->get_options()) {
+    for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
+  }
+  return words;
+}
+
+int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
+  std::string text = error.what();
+  std::string remedy = "See muster --help.";
+  const std::size_t colon = text.rfind(": ");
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && colon != std::string::npos) {
+    const std::string word = text.substr(colon + 2);
+    const std::string first = word.substr(0, word.find(' '));
+    text = fmt::format("\"{}\" is not known here", first);
+    if (const auto near = nearest_name(first, known_words(app))) {
+      remedy = fmt::format("Did you mean {}?", *near);
+    }
+  }
+  fmt::print(stderr, "muster: {} (E0101)\n{}\n", text, remedy);
+  return kWrongUse;
+}
+
+int show_help(const CLI::App& app, const std::vector<std::string>& words) {
+  if (words.empty()) {
+    fmt::print("{}", app.help());
+    return kDone;
+  }
+  if (words.front() == "errors") {
+    fmt::print("{}", pages_as_markdown());
+    return kDone;
+  }
+  if (const ErrorPage* page = find_page(words.front())) {
+    fmt::print("{}  {}\n  cause   {}\n  check   {}\n  remedy  {}\n", page->code, page->title,
+               page->cause, page->check, page->remedy);
+    return kDone;
+  }
+  const CLI::App* at = &app;
+  for (const std::string& word : words) {
+    const CLI::App* next = nullptr;
+    std::vector<std::string> names;
+    for (const CLI::App* sub : at->get_subcommands({})) {
+      names.push_back(sub->get_name());
+      if (sub->get_name() == word) next = sub;
+    }
+    if (next == nullptr) {
+      const auto near = nearest_name(word, names);
+      fmt::print(stderr, "muster: there is no help on \"{}\" (E0101)\n{}\n", word,
+                 near ? fmt::format("Did you mean {}?", *near) : "See muster --help.");
+      return kWrongUse;
+    }
+    at = next;
+  }
+  fmt::print("{}", at->help());
+  return kDone;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "muster runs CI jobs on fresh EC2 machines.\n\n"
+      "Examples:\n"
+      "  muster exec                      run .drone.yml of this folder on a machine of its own\n"
+      "  muster compile                   show what would be run, as JSON\n"
+      "  muster config check              check muster.yml\n"
+      "  muster help E0412                what an error means\n"};
+  app.name("muster");
+  app.set_version_flag("--version", "muster " MUSTER_VERSION);
+  app.require_subcommand(0, 1);
+  CommonFlags common;
+  ExecFlags exec_flags;
+  BuildFlags compile_flags;
+  bool as_json = false;
+  std::vector<std::string> help_words;
+
+  CLI::App* exec = app.add_subcommand(
+      "exec",
+      "Run one pipeline on one fresh machine, and end the machine.\n\n"
+      "Examples:\n"
+      "  muster exec                        the pipeline of .drone.yml here\n"
+      "  muster exec --pool linux ci.yml    another file, on a machine of that pool\n"
+      "  muster exec --include test         only some steps\n");
+  add_build(*exec, exec_flags.build);
+  add_common(*exec, common);
+  exec->add_option("--pool", exec_flags.pool, "Pool of muster.yml (default: the pipeline's, or the only one)");
+  exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
+      ->capture_default_str();
+
+  CLI::App* compile = app.add_subcommand(
+      "compile",
+      "Print the compiled pipeline as JSON (muster.stage/1); nothing is launched.\n\n"
+      "Examples:\n"
+      "  muster compile | jq '.steps[].name'\n");
+  add_build(*compile, compile_flags);
+  add_common(*compile, common);
+
+  CLI::App* config = app.add_subcommand("config", "Work with muster.yml.");
+  config->require_subcommand(1);
+  CLI::App* check = config->add_subcommand(
+      "check",
+      "Check muster.yml and show every problem at once.\n\n"
+      "Examples:\n"
+      "  muster config check --config ci/muster.yml\n");
+  add_common(*check, common);
+  check->add_flag("--json", as_json, "As JSON (muster.config/1)");
+
+  CLI::App* help = app.add_subcommand(
+      "help",
+      "Explain a command or an error code.\n\n"
+      "Examples:\n"
+      "  muster help exec\n"
+      "  muster help E0412\n"
+      "  muster help errors    all of them\n");
+  help->add_option("topic", help_words, "A command, an error code, or errors");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return wrong_use(app, error);
+  }
+  if (exec->parsed()) return run_exec(common, exec_flags);
+  if (compile->parsed()) return run_compile(common, compile_flags);
+  if (check->parsed()) return run_config_check(common, as_json);
+  return show_help(app, help_words);
+}
+
+}  // namespace
+}  // namespace muster::cli
+
+int main(int argc, char** argv) { return muster::cli::run(argc, argv); }

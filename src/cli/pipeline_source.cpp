@@ -1,0 +1,89 @@
+#include "cli/pipeline_source.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "adapters/system/files.hpp"
+#include "base/nearest.hpp"
+#include "pipeline/reader.hpp"
+#include "pipeline/substitute.hpp"
+#include "wire/yaml.hpp"
+
+namespace muster::cli {
+namespace {
+
+std::string name_of(const Node& document) {
+  const std::string name = document.text_at({"name"});
+  return name.empty() ? "default" : name;
+}
+
+}  // namespace
+
+int print_findings(std::vector<Finding> findings) {
+  std::sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+    return std::tie(a.problem.mark.line, a.problem.mark.column, a.problem.path, a.problem.what) <
+           std::tie(b.problem.mark.line, b.problem.mark.column, b.problem.path, b.problem.what);
+  });
+  int count = 0;
+  for (const Finding& finding : findings) {
+    fmt::print(stderr, "{}{}\n", finding.problem.describe(), finding.is_error ? "" : " (warning)");
+    if (finding.is_error) ++count;
+  }
+  return count;
+}
+
+Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
+  Result<std::string> text = system::read_file(request.file, 4 << 20);
+  if (!text) {
+    Error error = text.error();
+    error.code = "E0303";
+    error.remedy = "Name the pipeline's file, or go to its folder.";
+    return tl::unexpected<Error>(error);
+  }
+  const Result<std::string> expanded =
+      pipeline::substitute(*text, pipeline::build_environment(request.metadata));
+  if (!expanded) return within("substitution in", request.file, expanded.error());
+  std::vector<Node> found;
+  std::vector<std::string> names;
+  for (const pipeline::DocumentText& document : pipeline::split_documents(*expanded)) {
+    wire::YamlOptions options;
+    options.file = request.file;
+    options.first_line = document.first_line;
+    options.allows_duplicates = true;
+    Result<Node> node = wire::parse_yaml(document.text, options);
+    if (!node) {
+      node.error().code = "E0301";
+      return tl::unexpected<Error>(node.error());
+    }
+    if (!node->is_mapping() || !pipeline::is_pipeline(*node)) continue;
+    names.push_back(name_of(*node));
+    found.push_back(std::move(*node));
+  }
+  const std::string wanted = request.name.empty() ? "default" : request.name;
+  auto chosen = std::find(names.begin(), names.end(), wanted);
+  if (chosen == names.end() && request.name.empty() && names.size() == 1) chosen = names.begin();
+  if (chosen == names.end()) {
+    const auto near = nearest_name(wanted, names);
+    return fail(ErrorKind::invalid_input,
+                fmt::format("{} has no pipeline named {}; it has: {}", request.file, wanted,
+                            names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))),
+                near ? fmt::format("Did you mean --pipeline {}?", *near)
+                     : "Name one with --pipeline.",
+                "E0301");
+  }
+  std::vector<Finding> findings;
+  pipeline::Pipeline out = pipeline::read_pipeline(
+      found[static_cast<std::size_t>(chosen - names.begin())], findings);
+  pipeline::lint(out, findings);
+  const int error_count = print_findings(std::move(findings));
+  if (error_count == 0) return out;
+  return fail(ErrorKind::invalid_input,
+              fmt::format("{} problem{} in {}; nothing was launched", error_count,
+                          error_count == 1 ? "" : "s", request.file),
+              {}, "E0301");
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,170 @@
+#include "service/exec_run.hpp"
+
+#include <fmt/format.h>
+
+#include "base/race.hpp"
+#include "service/boot_data.hpp"
+
+namespace muster {
+
+ExecRun::ExecRun(boost::asio::any_io_executor executor, Parts parts)
+    : executor_(executor), parts_(parts), interrupted_(std::move(executor)) {}
+
+void ExecRun::interrupt() {
+  is_interrupted_ = true;
+  interrupted_.notify_all();
+}
+
+std::string ExecRun::machine_id() const {
+  return machine_ ? machine_->instance.id.value() : std::string();
+}
+
+Task<Status> ExecRun::unpack_bundle(Machine* machine, const ExecRunRequest* request) {
+  if (request->bundle.empty()) co_return Status();
+  const std::string& root = request->stage.root;
+  ExecRequest command;
+  command.command = fmt::format(
+      "umask 077; mkdir -p {0} && cat > {0}/repo.bundle && "
+      "{{ command -v git > /dev/null || {{ echo 'the image has no git' >&2; exit 3; }}; }} && "
+      "git clone -q --bare {0}/repo.bundle {0}/repo.git",
+      shell_quote(root));
+  command.input = request->bundle;
+  Task<Result<ExecResult>> running = machine->run(std::move(command));
+  const Result<ExecResult> result = co_await std::move(running);
+  if (!result) co_return within("copy the repository to", machine_id(), result.error());
+  if (result->exit.code == 0) co_return Status();
+  co_return fail(ErrorKind::unavailable,
+                 fmt::format("the repository cannot be unpacked on the machine: {}", result->err),
+                 result->exit.code == 3 ? "Install git with the pool's user_data, or bake it in."
+                                        : "Is its disk full?",
+                 "E0432");
+}
+
+Task<> ExecRun::keep_alive(Machine* machine, Duration dead_man) {
+  while (true) {
+    ExecRequest request;
+    request.command = extend_dead_man_command(dead_man);
+    Task<Result<ExecResult>> running = machine->run(std::move(request));
+    const Result<ExecResult> result = co_await std::move(running);
+    const bool is_set = result && result->exit.code == 0;
+    if (result && !is_set) {
+      parts_.observer.note(
+          "the dead-man timer cannot be extended: the machine's user needs password-less sudo for "
+          "shutdown, or the run must end in time");
+      co_return;
+    }
+    // After a lost connection try again soon: the timer runs on.
+    const Duration pause = is_set ? dead_man / 3 : dead_man / 20;
+    co_await parts_.clock.sleep(pause);
+  }
+}
+
+Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* request) {
+  const Duration started = parts_.clock.monotonic();
+  Task<Result<LaunchedMachine>> launching = parts_.launcher.launch(request->pool, request->run);
+  Result<LaunchedMachine> launched = co_await std::move(launching);
+  if (!launched) co_return tl::unexpected<Error>(launched.error());
+  machine_ = std::move(*launched);
+  const Duration launched_at = parts_.clock.monotonic();
+  parts_.observer.phase_done(
+      "launch",
+      fmt::format("{}  {}  {} {}", machine_id(), machine_->instance.zone,
+                  machine_->offering.instance_type, to_string(machine_->offering.capacity_type)),
+      launched_at - started);
+  Task<Result<std::unique_ptr<Machine>>> reaching = parts_.launcher.reach(*machine_, request->pool);
+  const Result<std::unique_ptr<Machine>> machine = co_await std::move(reaching);
+  if (!machine) co_return tl::unexpected<Error>(machine.error());
+  parts_.observer.phase_done(
+      "boot", fmt::format("{}  ssh up, host key checked", machine_->instance.private_address),
+      parts_.clock.monotonic() - launched_at);
+
+  TaskScope background(executor_);
+  background.spawn(keep_alive(machine->get(), request->pool.dead_man));
+  Result<StageResult> ended = fail(ErrorKind::cancelled, "interrupted");
+  std::exception_ptr cancelled;
+  try {
+    Task<Status> unpacking = unpack_bundle(machine->get(), request);
+    const Status unpacked = co_await std::move(unpacking);
+    if (!unpacked) {
+      ended = tl::unexpected<Error>(unpacked.error());
+    } else {
+      const std::unique_ptr<Containers> containers = parts_.containers.containers_of(**machine);
+      StageRunner runner(executor_, **machine, *containers, parts_.clock, parts_.observer,
+                         parts_.log);
+      Task<Result<StageResult>> running = runner.run(request->stage);
+      ended = co_await std::move(running);
+    }
+  } catch (...) {
+    cancelled = std::current_exception();
+  }
+  background.cancel();
+  Task<> joining = background.join();
+  co_await std::move(joining);
+  if (cancelled) std::rethrow_exception(cancelled);
+  Task<> closing = (*machine)->close();
+  co_await std::move(closing);
+  if (!ended) co_return tl::unexpected<Error>(ended.error());
+  ExecRunResult result;
+  result.stage = *ended;
+  result.took = parts_.clock.monotonic() - started;
+  co_return result;
+}
+
+Task<> ExecRun::work(const ExecRunRequest* request, std::optional<Result<ExecRunResult>>* result) {
+  Task<Result<ExecRunResult>> working = work_on_machine(request);
+  *result = co_await std::move(working);
+}
+
+Task<> ExecRun::wait_for_end(Duration time_max) {
+  const auto wait = [](ExecRun* self) -> Task<> {
+    while (!self->is_interrupted_) co_await self->interrupted_.wait();
+  };
+  Task<> interruption = wait(this);
+  Task<> sleeping = parts_.clock.sleep(time_max);
+  co_await race(std::move(interruption), std::move(sleeping));
+}
+
+Task<> ExecRun::clean_up(ExecRunResult* result) {
+  Status ended;
+  if (machine_) {
+    Task<Status> ending = parts_.launcher.terminate(*machine_);
+    ended = co_await std::move(ending);
+  } else {
+    Task<Status> ending = parts_.launcher.terminate_unfinished();
+    ended = co_await std::move(ending);
+  }
+  if (ended) {
+    machine_.reset();
+    co_return;
+  }
+  result->is_clean = false;
+  result->left_behind = fmt::format(
+      "{} could not be ended: {}. Its dead-man timer ends it; or terminate it by hand.",
+      machine_ ? machine_id() : "a machine that may have been launched", ended.error().describe());
+}
+
+Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
+  std::optional<Result<ExecRunResult>> result;
+  Task<> working = work(&request, &result);
+  Task<> ending = wait_for_end(request.time_max);
+  co_await race(std::move(working), std::move(ending));
+  ExecRunResult cleaning;
+  if (is_interrupted_ && machine_) {
+    parts_.observer.note(fmt::format("interrupted: ending {}", machine_id()));
+  }
+  Task<> cleanup = clean_up(&cleaning);
+  co_await std::move(cleanup);
+  if (!cleaning.is_clean) parts_.observer.note(cleaning.left_behind);
+  if (!result && is_interrupted_) co_return fail(ErrorKind::cancelled, "interrupted");
+  if (!result) {
+    co_return fail(ErrorKind::timeout,
+                   fmt::format("the run took longer than {}", format_duration(request.time_max)),
+                   "Raise it with --timeout.", "E0440");
+  }
+  if (!*result) co_return *result;
+  (*result)->is_clean = cleaning.is_clean;
+  (*result)->left_behind = cleaning.left_behind;
+  co_return *result;
+}
+
+}  // namespace muster

@@ -1,0 +1,326 @@
+#include "service/launcher.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "service/boot_data.hpp"
+#include "wire/console.hpp"
+#include "wire/digest.hpp"
+#include "wire/openssh_key.hpp"
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kUnknownOutcomeTries = 5;
+
+wire::SshKeyPair key_of(const Secret& cluster_secret, const IntentId& intent) {
+  const std::string seed =
+      wire::hkdf_sha256(cluster_secret.reveal(), "muster ssh key 1 " + intent.value(), 32);
+  return wire::ssh_key_of_seed(seed, "muster:" + intent.value());
+}
+
+std::map<std::string, std::string> tags_of(const Pool& pool, const std::string& cluster,
+                                           const IntentId& intent, const RunId& run) {
+  std::map<std::string, std::string> tags = pool.tags;
+  tags["Name"] =
+      pool.instance_name.empty() ? "muster " + pool.name.value() : pool.instance_name;
+  tags["muster:cluster"] = cluster;
+  tags["muster:pool"] = pool.name.value();
+  tags["muster:intent"] = intent.value();
+  tags["muster:run"] = run.value();
+  return tags;
+}
+
+bool is_out_of_room(ErrorKind kind) {
+  return kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
+}
+
+bool is_outcome_unknown(ErrorKind kind) {
+  return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
+}
+
+}  // namespace
+
+Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region)
+    : parts_(parts),
+      cluster_(std::move(cluster)),
+      cluster_secret_(std::move(cluster_secret)),
+      region_(std::move(region)) {}
+
+Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
+  Resolved resolved;
+  Task<Result<std::vector<ImageView>>> finding =
+      parts_.catalog.find_images(pool->image, pool->image_owner);
+  const Result<std::vector<ImageView>> images = co_await std::move(finding);
+  if (!images) co_return within("image of pool", pool->name.value(), images.error());
+  if (images->empty()) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("pool {}: no image named \"{}\" of owner {} in {}",
+                               pool->name.value(), pool->image, pool->image_owner, region_),
+                   "Correct image or image_owner of the pool.", "E0401");
+  }
+  resolved.image = images->front();
+  Task<Result<std::vector<SubnetView>>> listing = parts_.catalog.list_subnets(pool->subnets);
+  Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
+  if (!subnets) co_return within("subnets of pool", pool->name.value(), subnets.error());
+  if (subnets->empty()) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("pool {}: the account has no default subnet in {}",
+                               pool->name.value(), region_),
+                   "Name subnets of the pool.", "E0402");
+  }
+  resolved.subnets = std::move(*subnets);
+  if (pool->security_groups.empty()) co_return resolved;
+  Task<Result<std::vector<GroupView>>> grouping =
+      parts_.catalog.find_groups(pool->security_groups, resolved.subnets.front().vpc);
+  const Result<std::vector<GroupView>> groups = co_await std::move(grouping);
+  if (!groups) co_return within("security groups of pool", pool->name.value(), groups.error());
+  for (const std::string& asked : pool->security_groups) {
+    const auto found = std::find_if(groups->begin(), groups->end(), [&](const GroupView& group) {
+      return group.id == asked || group.name == asked;
+    });
+    if (found == groups->end()) {
+      co_return fail(ErrorKind::not_found,
+                     fmt::format("pool {}: no security group \"{}\" in {}", pool->name.value(),
+                                 asked, resolved.subnets.front().vpc),
+                     "Correct security_groups of the pool.", "E0403");
+    }
+    resolved.groups.push_back(found->id);
+  }
+  co_return resolved;
+}
+
+Task<Result<std::vector<CloudInstance>>> Launcher::send_launch(FrozenCall call) {
+  Duration pause = 500ms;
+  for (int number = 1;; ++number) {
+    Task<Result<std::vector<CloudInstance>>> sending = parts_.cloud.launch(call);
+    Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+    if (launched || !is_outcome_unknown(launched.error().kind)) co_return launched;
+    parts_.log.warn("launch_outcome_unknown",
+                    {{"attempt", number}, {"error_code", launched.error().code}});
+    if (number == kUnknownOutcomeTries) co_return launched;
+    co_await parts_.clock.sleep(pause);
+    pause = std::min<Duration>(pause * 2, 8s);
+  }
+}
+
+Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved resolved,
+                                                  Offering offering, RunId run) {
+  LaunchedMachine machine;
+  machine.intent = IntentId("int-" + random_hex(parts_.random, 24));
+  machine.offering = offering;
+  const wire::SshKeyPair key = key_of(cluster_secret_, machine.intent);
+  machine.private_key = key.private_text;
+
+  LaunchSpec spec;
+  spec.offering = offering;
+  spec.image = resolved.image.id;
+  spec.root_device = resolved.image.root_device;
+  spec.security_groups = resolved.groups;
+  spec.disk = pool->disk;
+  spec.iam_profile = pool->iam_profile;
+  spec.key_name = pool->key_name;
+  spec.public_ip = pool->public_ip;
+  spec.private_ip = pool->private_ip;
+  spec.max_price = pool->max_price;
+  spec.monitoring = pool->monitoring;
+  spec.metadata_hop_limit = pool->metadata_hop_limit;
+  spec.user_data =
+      boot_user_data({pool->ssh.user, key.public_line, pool->dead_man, pool->user_data});
+  spec.tags = tags_of(*pool, cluster_, machine.intent, run);
+
+  LaunchIntent intent;
+  intent.id = machine.intent;
+  intent.run = run;
+  intent.cluster = cluster_;
+  intent.pool = pool->name;
+  intent.region = region_;
+  intent.call = parts_.cloud.freeze_launch(spec, ClientToken(machine.intent.value()));
+  intent.created_at = parts_.clock.now();
+  Task<Status> committing = parts_.store.add_intent(intent);
+  const Status committed = co_await std::move(committing);
+  if (!committed) co_return within("intent", machine.intent.value(), committed.error());
+
+  unfinished_ = intent;
+  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent.call);
+  const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+  if (!launched) {
+    if (is_outcome_unknown(launched.error().kind)) co_return tl::unexpected<Error>(launched.error());
+    unfinished_.reset();
+    Task<Status> noting = parts_.store.set_intent(machine.intent, IntentState::refused, {});
+    const Status noted = co_await std::move(noting);
+    if (!noted) co_return within("intent", machine.intent.value(), noted.error());
+    co_return tl::unexpected<Error>(launched.error());
+  }
+  machine.instance = launched->front();
+  Task<Status> noting =
+      parts_.store.set_intent(machine.intent, IntentState::launched, {machine.instance.id});
+  const Status noted = co_await std::move(noting);
+  if (!noted) co_return within("intent", machine.intent.value(), noted.error());
+  unfinished_.reset();
+  parts_.log.info("instance_launched", {{"pool", pool->name},
+                                        {"instance_id", machine.instance.id},
+                                        {"intent", machine.intent}});
+  co_return machine;
+}
+
+tl::unexpected<Error> Launcher::no_room(const Pool& pool, const std::vector<Attempt>& attempts,
+                                        Duration took) {
+  std::string text = fmt::format("no capacity for pool {}: tried {} offering{} in {}, none had room",
+                                 pool.name.value(), attempts.size(),
+                                 attempts.size() == 1 ? "" : "s", format_duration(took));
+  for (const Attempt& attempt : attempts) {
+    text += fmt::format("\n  {:<11} {:<12} {:<10} {:<30} {}", attempt.offering.zone,
+                        attempt.offering.instance_type, to_string(attempt.offering.capacity_type),
+                        attempt.error.code, format_iso8601(attempt.at).substr(11, 8));
+  }
+  const std::string key = "pools." + pool.name.value();
+  const std::string remedy =
+      pool.on_demand == OnDemandRule::never
+          ? fmt::format("The pool allows no on-demand. Allow it ({}.on_demand: fallback), add "
+                        "instance types, or try again later.",
+                        key)
+          : fmt::format("Add instance types ({0}.types) or subnets ({0}.subnets), or try again "
+                        "later.",
+                        key);
+  const bool is_quota = std::all_of(attempts.begin(), attempts.end(), [](const Attempt& attempt) {
+    return attempt.error.kind == ErrorKind::quota_exceeded;
+  });
+  return fail(is_quota ? ErrorKind::quota_exceeded : ErrorKind::capacity_unavailable,
+              std::move(text),
+              is_quota ? "Ask AWS for a higher vCPU quota (Service Quotas, EC2)." : remedy,
+              is_quota ? "E0413" : "E0412");
+}
+
+Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
+  const Duration started = parts_.clock.monotonic();
+  Task<Result<Resolved>> resolving = resolve(&pool);
+  const Result<Resolved> resolved = co_await std::move(resolving);
+  if (!resolved) co_return tl::unexpected<Error>(resolved.error());
+  std::vector<Attempt> attempts;
+  for (const Offering& offering : offerings_of(pool, resolved->subnets)) {
+    Task<Result<LaunchedMachine>> launching = launch_in(&pool, *resolved, offering, run);
+    Result<LaunchedMachine> machine = co_await std::move(launching);
+    if (machine) co_return machine;
+    if (!is_out_of_room(machine.error().kind)) {
+      co_return within("launch for pool", pool.name.value(), machine.error());
+    }
+    attempts.push_back({offering, machine.error(), parts_.clock.now()});
+  }
+  co_return no_room(pool, attempts, parts_.clock.monotonic() - started);
+}
+
+Task<Result<CloudInstance>> Launcher::look_up(InstanceId id) {
+  InstanceFilter filter;
+  filter.ids = {id};
+  Task<Result<std::vector<CloudInstance>>> listing =
+      parts_.cloud.list_instances(std::move(filter));
+  const Result<std::vector<CloudInstance>> found = co_await std::move(listing);
+  if (!found) co_return tl::unexpected<Error>(found.error());
+  // A fresh instance may not be visible yet: that says nothing.
+  if (found->empty()) co_return fail(ErrorKind::not_found, "not visible yet");
+  co_return found->front();
+}
+
+Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, Pool pool) {
+  const std::string id = machine.instance.id.value();
+  const Duration deadline = parts_.clock.monotonic() + pool.boot_timeout;
+  MachineTarget target;
+  target.port = pool.ssh.port;
+  target.user = pool.ssh.user;
+  target.private_key = machine.private_key;
+  CloudInstance instance = machine.instance;
+  Duration pause = 30ms;
+  Duration next_look = parts_.clock.monotonic() + 3s;
+  std::string waiting_for = "its host keys on the console";
+  while (parts_.clock.monotonic() < deadline) {
+    const bool needs_address = pool.ssh.uses_public_address && instance.public_address.empty();
+    if (needs_address || parts_.clock.monotonic() >= next_look) {
+      Task<Result<CloudInstance>> looking = look_up(machine.instance.id);
+      const Result<CloudInstance> seen = co_await std::move(looking);
+      next_look = parts_.clock.monotonic() + 5s;
+      if (seen) instance = *seen;
+      const bool is_ending = seen && seen->state != InstanceState::pending &&
+                             seen->state != InstanceState::running;
+      if (is_ending) {
+        co_return fail(ErrorKind::unavailable,
+                       fmt::format("{} ended before it could be used: {}", id, seen->state_reason),
+                       "Look at its image, its disk encryption key and the pool's user_data.",
+                       "E0422");
+      }
+    }
+    target.address =
+        pool.ssh.uses_public_address ? instance.public_address : instance.private_address;
+    if (target.host_keys.empty()) {
+      Task<Result<std::string>> reading = parts_.cloud.console_output(machine.instance.id);
+      const Result<std::string> console = co_await std::move(reading);
+      if (console) target.host_keys = wire::parse_console_host_keys(*console);
+      const bool is_final = !console && !is_retryable(console.error().kind) &&
+                            console.error().kind != ErrorKind::not_found;
+      if (is_final) co_return within("console of", id, console.error());
+    }
+    if (!target.host_keys.empty() && !target.address.empty()) {
+      waiting_for = fmt::format("SSH at {}:{}", target.address, target.port);
+      Task<Result<std::unique_ptr<Machine>>> connecting = parts_.connector.connect(target, 5s);
+      Result<std::unique_ptr<Machine>> reached = co_await std::move(connecting);
+      if (reached) co_return reached;
+      if (reached.error().code == "HostKeyMismatch") {
+        reached.error().code = "E0421";
+        co_return reached;
+      }
+      // The key comes with user data, which may run a moment after sshd.
+      const bool may_come = is_retryable(reached.error().kind) || reached.error().code == "KeyRefused";
+      if (!may_come) co_return reached;
+      waiting_for = reached.error().message;
+      pause = std::min<Duration>(pause, 250ms);
+    }
+    co_await parts_.clock.sleep(pause);
+    pause = std::min<Duration>(pause + pause / 2, 3s);
+  }
+  co_return fail(ErrorKind::timeout,
+                 fmt::format("{} was not usable within {}; still waiting for {}", id,
+                             format_duration(pool.boot_timeout), waiting_for),
+                 fmt::format("Check that the image runs cloud-init and sshd and has a user {}, that "
+                             "the security group lets port {} in from here, or raise boot_timeout.",
+                             pool.ssh.user, pool.ssh.port),
+                 "E0420");
+}
+
+Task<Status> Launcher::terminate(LaunchedMachine machine) {
+  Status last;
+  Duration pause = 200ms;
+  for (int number = 1; number <= 8; ++number) {
+    Task<Status> ending = parts_.cloud.terminate({machine.instance.id});
+    last = co_await std::move(ending);
+    if (last || !is_retryable(last.error().kind)) break;
+    co_await parts_.clock.sleep(pause);
+    pause = std::min<Duration>(pause * 2, 8s);
+  }
+  if (!last) co_return within("terminate", machine.instance.id.value(), last.error());
+  Task<Status> noting = parts_.store.set_intent(machine.intent, IntentState::ended, {});
+  co_return co_await std::move(noting);
+}
+
+Task<Status> Launcher::terminate_unfinished() {
+  if (!unfinished_) co_return Status();
+  const LaunchIntent intent = *unfinished_;
+  // The same call again tells what became of it, without launching a second machine.
+  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent.call);
+  const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+  if (!launched) {
+    const bool never_was = !is_outcome_unknown(launched.error().kind);
+    if (!never_was) co_return tl::unexpected<Error>(launched.error());
+    Task<Status> noting = parts_.store.set_intent(intent.id, IntentState::refused, {});
+    co_return co_await std::move(noting);
+  }
+  LaunchedMachine machine;
+  machine.intent = intent.id;
+  machine.instance = launched->front();
+  Task<Status> ending = terminate(std::move(machine));
+  co_return co_await std::move(ending);
+}
+
+}  // namespace muster

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/secret.hpp"
+#include "fleet/pool.hpp"
+#include "ports/clock.hpp"
+#include "ports/cloud.hpp"
+#include "ports/machine.hpp"
+#include "ports/random.hpp"
+#include "ports/store.hpp"
+#include "service/run_observer.hpp"
+
+namespace muster {
+
+/// A machine of ours: launched, perhaps reachable.
+struct LaunchedMachine {
+  IntentId intent;
+  CloudInstance instance;
+  Offering offering;
+  Secret private_key;
+};
+
+/// Brings machines up and gets rid of them. Intent before effect: what it is about to launch is
+/// committed first, and a launch whose outcome is unknown is sent again with the same token.
+class Launcher {
+ public:
+  struct Parts {
+    Cloud& cloud;
+    CloudCatalog& catalog;
+    MachineConnector& connector;
+    Store& store;
+    Clock& clock;
+    Random& random;
+    const Log& log;
+  };
+
+  Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region);
+
+  /// Launches one machine of the pool in the first offering that has room.
+  /// Errors: capacity_unavailable and quota_exceeded when no offering has, and all of the cloud's.
+  Task<Result<LaunchedMachine>> launch(Pool pool, RunId run);
+
+  /// Waits for host keys on the console, then for a way in. Errors: timeout, unauthenticated
+  /// (another machine answers there), unavailable (the machine ended).
+  Task<Result<std::unique_ptr<Machine>>> reach(LaunchedMachine machine, Pool pool);
+
+  /// Ends the machine and waits until the cloud says that it is on its way out.
+  Task<Status> terminate(LaunchedMachine machine);
+
+  /// The launch that was being made when the caller was cancelled, if any: it may have been made.
+  Task<Status> terminate_unfinished();
+
+ private:
+  struct Resolved {
+    ImageView image;
+    std::vector<SubnetView> subnets;
+    std::vector<std::string> groups;
+  };
+  struct Attempt {
+    Offering offering;
+    Error error;
+    TimePoint at;
+  };
+
+  Task<Result<Resolved>> resolve(const Pool* pool);
+  Task<Result<LaunchedMachine>> launch_in(const Pool* pool, Resolved resolved, Offering offering,
+                                          RunId run);
+  Task<Result<std::vector<CloudInstance>>> send_launch(FrozenCall call);
+  Task<Result<CloudInstance>> look_up(InstanceId id);
+  [[nodiscard]] static tl::unexpected<Error> no_room(const Pool& pool,
+                                                     const std::vector<Attempt>& attempts,
+                                                     Duration took);
+
+  Parts parts_;
+  std::string cluster_;
+  Secret cluster_secret_;
+  std::string region_;
+  std::optional<LaunchIntent> unfinished_;
+};
+
+}  // namespace muster

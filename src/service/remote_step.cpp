@@ -1,0 +1,150 @@
+#include "service/remote_step.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "base/document.hpp"
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Runs `run` and leaves its exit code and the length of its output in `exit`, at once and whole.
+constexpr std::string_view kSupervisor = R"sh(d=$1
+sh "$d/run" > "$d/log" 2>&1 < /dev/null
+code=$?
+echo "$code $(wc -c < "$d/log")" > "$d/exit.part"
+mv "$d/exit.part" "$d/exit"
+)sh";
+
+/// Starts the supervisor once: `mkdir` of the marker is atomic. sshd gives each command a session
+/// of its own, so the step's process group is that of this shell.
+constexpr std::string_view kStart = R"sh(d=$1
+if mkdir "$d/started" 2> /dev/null; then
+  group=$(ps -o pgid= -p $$ 2> /dev/null | tr -d ' ')
+  echo "${group:-$$}" > "$d/group"
+  : > "$d/log"
+  sh "$d/supervise" "$d" > /dev/null 2>&1 < /dev/null &
+  echo $! > "$d/pid.part"
+  mv "$d/pid.part" "$d/pid"
+fi
+)sh";
+
+/// Output on the one stream, the content of `exit` on the other. It ends when its input does.
+constexpr std::string_view kFollow = R"sh(d=$1
+tail -c "+$2" -f "$d/log" 2> /dev/null < /dev/null &
+t=$!
+while [ ! -e "$d/exit" ]; do
+  if ! kill -0 "$(cat "$d/pid" 2> /dev/null)" 2> /dev/null; then
+    if [ ! -e "$d/exit" ]; then echo lost >&2; fi
+    break
+  fi
+  sleep 0.02 2> /dev/null || sleep 1
+done
+cat "$d/exit" >&2 2> /dev/null
+read -r _
+kill $t 2> /dev/null
+)sh";
+
+std::string with_arguments(std::string_view script, const std::vector<std::string>& arguments) {
+  std::string line = "set --";
+  for (const std::string& argument : arguments) line += " " + shell_quote(argument);
+  return line + "\n" + std::string(script);
+}
+
+}  // namespace
+
+RemoteStep::RemoteStep(Machine& machine, Clock& clock, std::string folder)
+    : machine_(machine), clock_(clock), folder_(std::move(folder)) {}
+
+Task<Status> RemoteStep::start(std::string script) {
+  // One command makes the folder and writes both files from its input.
+  ExecRequest request;
+  request.command = fmt::format(
+      "umask 077; d={0}; mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
+      "cat > \"$d/run.part\" && mv \"$d/run.part\" \"$d/run\" || exit 9\n{2}",
+      shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}));
+  request.input = std::move(script);
+  Task<Result<ExecResult>> running = machine_.run(std::move(request));
+  const Result<ExecResult> result = co_await std::move(running);
+  if (!result) co_return tl::unexpected<Error>(result.error());
+  if (result->exit.code == 0) co_return Status();
+  co_return fail(ErrorKind::unavailable,
+                 fmt::format("a step cannot be started on the machine: {}", result->err),
+                 "Is its disk full, or /tmp not writable?");
+}
+
+Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on_output) {
+  ExecRequest request;
+  request.command =
+      with_arguments(kFollow, {folder_, std::to_string(progress->offset + 1)});
+  Task<Result<std::unique_ptr<RemoteProcess>>> starting = machine_.start(std::move(request));
+  Result<std::unique_ptr<RemoteProcess>> process = co_await std::move(starting);
+  if (!process) co_return tl::unexpected<Error>(process.error());
+  std::string told;
+  std::optional<int> code;
+  long size = -1;
+  while (true) {
+    progress->heard_at = clock_.monotonic();
+    if (code && progress->offset >= size) {
+      Task<Status> closing = (*process)->close_input();
+      co_await std::move(closing);
+      co_return *code;
+    }
+    Task<Result<std::optional<ProcessOutput>>> reading = (*process)->read();
+    Result<std::optional<ProcessOutput>> output = co_await std::move(reading);
+    if (!output) co_return tl::unexpected<Error>(output.error());
+    if (!*output) {
+      co_return fail(ErrorKind::unavailable, "the step's output ended before its exit code came");
+    }
+    if (!(*output)->is_error) {
+      std::string_view bytes = (*output)->bytes;
+      if (size >= 0) bytes = bytes.substr(0, static_cast<std::size_t>(size - progress->offset));
+      progress->offset += static_cast<long>(bytes.size());
+      (*on_output)(bytes);
+      continue;
+    }
+    told += (*output)->bytes;
+    if (!told.ends_with('\n')) continue;
+    if (told.starts_with("lost")) {
+      co_return fail(ErrorKind::corrupt,
+                     "the step's supervisor is gone without an exit code; was it killed, or the "
+                     "machine out of memory?",
+                     {}, "lost");
+    }
+    int read_code = 0;
+    long read_size = 0;
+    if (std::sscanf(told.c_str(), "%d %ld", &read_code, &read_size) == 2) {
+      code = read_code;
+      size = read_size;
+    }
+  }
+}
+
+Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration patience) {
+  Progress progress{offset, clock_.monotonic()};
+  Duration pause = 100ms;
+  while (true) {
+    Task<Result<int>> following = follow_once(&progress, &on_output);
+    Result<int> code = co_await std::move(following);
+    if (code || !is_retryable(code.error().kind)) co_return code;
+    if (clock_.monotonic() - progress.heard_at > patience) co_return code;
+    co_await clock_.sleep(pause);
+    pause = std::min<Duration>(pause * 2, 5s);
+  }
+}
+
+Task<Status> RemoteStep::kill() {
+  ExecRequest request;
+  request.command = fmt::format("g=$(cat {}/group) && kill -KILL -- \"-$g\"", shell_quote(folder_));
+  Task<Result<ExecResult>> running = machine_.run(std::move(request));
+  const Result<ExecResult> result = co_await std::move(running);
+  if (!result) co_return tl::unexpected<Error>(result.error());
+  co_return Status();
+}
+
+}  // namespace muster

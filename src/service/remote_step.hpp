@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "ports/clock.hpp"
+#include "ports/machine.hpp"
+
+namespace muster {
+
+/// A command that runs on a machine on its own: started once, its output and exit code in files
+/// there, followed by offset. It survives a dropped connection and a restart of muster. What it
+/// needs on the machine is a POSIX shell.
+class RemoteStep {
+ public:
+  using OnOutput = std::function<void(std::string_view bytes)>;
+
+  /// `folder` is the step's own on the machine. All of the class throws nothing but cancellation.
+  RemoteStep(Machine& machine, Clock& clock, std::string folder);
+
+  /// Starts `script` with the shell, unless it was started before. Errors: unavailable.
+  Task<Status> start(std::string script);
+
+  /// Hands over the output from `offset` on, and gives the exit code when all of it was. A lost
+  /// connection is made again and the output goes on at the byte where it stopped, for as long as
+  /// `patience` after the last sign of life. Errors: unavailable; `lost` as code when the step's
+  /// supervisor is gone without an exit code.
+  Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience);
+
+  /// Ends the step with everything it started.
+  Task<Status> kill();
+
+ private:
+  struct Progress {
+    long offset = 0;
+    Duration heard_at{};
+  };
+  Task<Result<int>> follow_once(Progress* progress, const OnOutput* on_output);
+
+  Machine& machine_;
+  Clock& clock_;
+  std::string folder_;
+};
+
+}  // namespace muster

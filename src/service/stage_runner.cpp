@@ -1,0 +1,370 @@
+#include "service/stage_runner.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "service/remote_step.hpp"
+
+namespace muster {
+
+using pipeline::FailurePolicy;
+using pipeline::RunPolicy;
+using pipeline::StageStep;
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kExitSkipRest = 78;
+constexpr auto kPatience = 2min;
+constexpr auto kEngineTimeMax = 90s;
+
+/// What a step's container answers to: its name without characters that no host name has.
+std::string alias_of(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    const bool is_kept = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                         (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    if (is_kept) out += c;
+  }
+  return out;
+}
+
+/// `export NAME='value'`; in PATH alone the machine's own `$PATH` is put in.
+std::string export_line(const std::string& name, const std::string& value) {
+  std::string quoted = shell_quote(value);
+  if (name != "PATH") return fmt::format("export {}={}\n", name, quoted);
+  for (const std::string variable : {"${PATH}", "$PATH"}) {
+    for (std::size_t at = 0; (at = quoted.find(variable, at)) != std::string::npos;) {
+      quoted.replace(at, variable.size(), "'\"$PATH\"'");
+      at += 9;
+    }
+  }
+  return fmt::format("export PATH={}\n", quoted);
+}
+
+bool is_shell_name(const std::string& name) {
+  return !name.empty() && name.find_first_not_of(
+                              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+                              std::string::npos;
+}
+
+bool is_latest(const std::string& image) {
+  const std::size_t slash = image.rfind('/');
+  const std::size_t colon = image.find(':', slash == std::string::npos ? 0 : slash);
+  return image.find('@') == std::string::npos &&
+         (colon == std::string::npos || image.substr(colon) == ":latest");
+}
+
+}  // namespace
+
+StageRunner::StageRunner(boost::asio::any_io_executor executor, Machine& machine,
+                         Containers& containers, Clock& clock, RunObserver& observer,
+                         const Log& log)
+    : executor_(executor),
+      machine_(machine),
+      containers_(containers),
+      clock_(clock),
+      observer_(observer),
+      log_(log),
+      changed_(executor),
+      engine_changed_(std::move(executor)) {}
+
+const StageStep& StageRunner::step_of(int number) const {
+  return stage_.steps.at(static_cast<std::size_t>(number - 1));
+}
+
+std::string StageRunner::folder_of(const StageStep& step) const {
+  return fmt::format("{}/steps/{}", stage_.root, step.number);
+}
+
+std::map<std::string, std::string> StageRunner::environment_of(const StageStep& step) const {
+  std::map<std::string, std::string> out = step.environment;
+  const std::string status = has_failed_ ? "failure" : "success";
+  out["DRONE_BUILD_STATUS"] = status;
+  out["DRONE_STAGE_STATUS"] = status;
+  std::vector<std::string> failed;
+  for (const auto& [name, progress] : progress_) {
+    const bool counts = progress.result.outcome == StepOutcome::failed ||
+                        progress.result.outcome == StepOutcome::errored;
+    if (progress.mode == Mode::ended && counts) failed.push_back(name);
+  }
+  if (!failed.empty()) out["DRONE_FAILED_STEPS"] = fmt::format("{}", fmt::join(failed, ","));
+  return out;
+}
+
+std::string StageRunner::host_script(const StageStep& step) const {
+  std::string script = fmt::format("cd {} || exit 127\n", shell_quote(step.folder));
+  for (const auto& [name, value] : environment_of(step)) {
+    if (is_shell_name(name)) script += export_line(name, value);
+  }
+  // The commands stand in a file of their own, so that they start with a clean shell.
+  return script + fmt::format("cat > \"$d/script\" <<'MUSTER_SCRIPT_END'\n{}\nMUSTER_SCRIPT_END\n",
+                              step.script) +
+         "exec /bin/sh \"$d/script\"\n";
+}
+
+Task<Status> StageRunner::prepare() {
+  std::string command = "umask 077\n";
+  for (const std::string& folder : stage_.folders) {
+    command += fmt::format("mkdir -p {} || exit 1\n", shell_quote(folder));
+  }
+  ExecRequest request;
+  request.command = std::move(command);
+  Task<Result<ExecResult>> running = machine_.run(std::move(request));
+  const Result<ExecResult> result = co_await std::move(running);
+  if (!result) co_return within("prepare", stage_.root, result.error());
+  if (result->exit.code == 0) co_return Status();
+  co_return fail(ErrorKind::unavailable,
+                 fmt::format("cannot make folders on the machine: {}", result->err));
+}
+
+Task<Status> StageRunner::ensure_engine() {
+  while (engine_ == Engine::preparing) co_await engine_changed_.wait();
+  if (engine_ == Engine::ready) co_return Status();
+  engine_ = Engine::preparing;
+  struct Release {
+    StageRunner& runner;
+    ~Release() {
+      if (runner.engine_ == Engine::preparing) runner.engine_ = Engine::unknown;
+      runner.engine_changed_.notify_all();
+    }
+  } const release{*this};
+  const Duration deadline = clock_.monotonic() + kEngineTimeMax;
+  while (true) {
+    Task<Status> pinging = containers_.ping();
+    const Status up = co_await std::move(pinging);
+    if (up) break;
+    if (clock_.monotonic() >= deadline) {
+      co_return fail(ErrorKind::unavailable,
+                     fmt::format("no Docker engine answers on the machine: {}", up.error().message),
+                     "Choose an image with Docker, or install it with the pool's user_data.",
+                     "E0431");
+    }
+    co_await clock_.sleep(100ms);
+  }
+  Task<Status> networking = containers_.create_network(stage_.network);
+  const Status network = co_await std::move(networking);
+  if (!network) co_return network;
+  for (const pipeline::Volume& volume : stage_.volumes) {
+    Task<Status> making =
+        containers_.create_volume({volume.name, volume.is_memory, volume.size_bytes_max});
+    const Status made = co_await std::move(making);
+    if (!made) co_return made;
+  }
+  engine_ = Engine::ready;
+  co_return Status();
+}
+
+Task<Status> StageRunner::ensure_image(const StageStep* step) {
+  Task<Result<bool>> asking = containers_.has_image(step->image);
+  const Result<bool> is_there = co_await std::move(asking);
+  if (!is_there) co_return tl::unexpected<Error>(is_there.error());
+  if (step->pull == "never" || (*is_there && step->pull == "if-not-exists")) co_return Status();
+  const bool is_default = step->pull != "always";
+  if (is_default && *is_there && !is_latest(step->image)) co_return Status();
+  Task<Status> pulling = containers_.pull(step->image);
+  const Status pulled = co_await std::move(pulling);
+  // By default an image that was built here and is in no registry will do.
+  if (!pulled && is_default && *is_there) co_return Status();
+  co_return pulled;
+}
+
+Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
+  Task<Status> preparing = ensure_engine();
+  const Status engine = co_await std::move(preparing);
+  if (!engine) co_return tl::unexpected<Error>(engine.error());
+  Task<Status> fetching = ensure_image(step);
+  const Status image = co_await std::move(fetching);
+  if (!image) co_return tl::unexpected<Error>(image.error());
+  ContainerSpec spec;
+  spec.name = fmt::format("{}-{}-{}", stage_.network, step->number, pipeline::slug(step->name));
+  spec.image = step->image;
+  spec.network = stage_.network;
+  spec.alias = alias_of(step->name);
+  spec.entrypoint = step->entrypoint;
+  spec.command = step->command;
+  spec.folder = step->folder;
+  spec.user = step->user;
+  for (const pipeline::StageMount& mount : step->mounts) {
+    spec.mounts.push_back({mount.source, mount.target, mount.is_volume, false});
+  }
+  for (const auto& [name, value] : environment_of(*step)) {
+    if (!value.empty()) spec.environment.emplace_back(name, value);
+  }
+  spec.labels = {{"io.drone", "true"},
+                 {"io.drone.stage.name", stage_.name},
+                 {"io.drone.step.name", step->name},
+                 {"io.drone.step.number", std::to_string(step->number)}};
+  if (!step->script.empty()) {
+    // A file, not a variable: no limit of length, and no shell changes the text on the way.
+    const std::string path = fmt::format("{}/opt/{}", stage_.root, step->number);
+    Task<Status> copying = machine_.copy_to(path, step->script, 0755);
+    const Status copied = co_await std::move(copying);
+    if (!copied) co_return tl::unexpected<Error>(copied.error());
+    spec.entrypoint = {"/bin/sh"};
+    spec.command = {"/run/muster-script"};
+    spec.mounts.push_back({path, "/run/muster-script", false, true});
+  }
+  Task<Result<std::string>> creating = containers_.create_container(std::move(spec));
+  co_return co_await std::move(creating);
+}
+
+Task<Result<int>> StageRunner::execute(const StageStep* step) {
+  std::string script = "d=" + shell_quote(folder_of(*step)) + "\n";
+  std::string container;
+  if (step->image.empty()) {
+    script += host_script(*step);
+  } else {
+    Task<Result<std::string>> making = make_container(step);
+    Result<std::string> made = co_await std::move(making);
+    if (!made) co_return tl::unexpected<Error>(made.error());
+    container = *made;
+    // Attached before it starts, so that no byte of output is missed.
+    script += "exec docker start --attach " + container + "\n";
+  }
+  RemoteStep remote(machine_, clock_, folder_of(*step));
+  Task<Status> starting = remote.start(std::move(script));
+  const Status started = co_await std::move(starting);
+  if (!started) co_return tl::unexpected<Error>(started.error());
+  const std::string name = step->name;
+  Task<Result<int>> following = remote.follow(
+      0, [this, name](std::string_view bytes) { observer_.step_output(name, bytes); }, kPatience);
+  Result<int> code = co_await std::move(following);
+  if (!code || container.empty()) co_return code;
+  Task<Result<ContainerState>> inspecting = containers_.inspect(container);
+  const Result<ContainerState> state = co_await std::move(inspecting);
+  if (!state) co_return tl::unexpected<Error>(state.error());
+  if (!state->has_started) {
+    co_return fail(ErrorKind::unavailable,
+                   state->error.empty()
+                       ? fmt::format("the container was not started (docker's exit code {})", *code)
+                       : state->error,
+                   *code == 127 ? "The machine's image lacks the docker client." : "");
+  }
+  co_return state->exit_code;
+}
+
+bool StageRunner::is_ready(const StageStep& step) const {
+  return std::all_of(step.depends_on.begin(), step.depends_on.end(), [&](const std::string& name) {
+    const auto found = progress_.find(name);
+    return found == progress_.end() || found->second.mode == Mode::ended;
+  });
+}
+
+bool StageRunner::should_run(const StageStep& step) const {
+  if (step.run_policy == RunPolicy::always) return true;
+  return (step.run_policy == RunPolicy::on_failure) == has_failed_;
+}
+
+void StageRunner::finish(const StageStep& step, StepResult result) {
+  Progress& progress = progress_.at(step.name);
+  progress.mode = Mode::ended;
+  progress.result = result;
+  log_.info("step_ended", {{"step", step.name},
+                           {"exit_code", result.exit_code},
+                           {"outcome", static_cast<int>(result.outcome)},
+                           {"took_ms", result.took}});
+  observer_.step_finished(step.name, result);
+  changed_.notify_all();
+}
+
+void StageRunner::skip_pending() {
+  for (const StageStep& step : stage_.steps) {
+    if (progress_.at(step.name).mode != Mode::pending) continue;
+    finish(step, {StepOutcome::skipped, 0, {}, {}});
+  }
+}
+
+Task<> StageRunner::run_step(int number) {
+  const StageStep step = step_of(number);
+  const Duration started = clock_.monotonic();
+  observer_.step_started(step.name);
+  if (step.is_detached) finish(step, {StepOutcome::detached, 0, {}, {}});
+  Task<Result<int>> executing = execute(&step);
+  const Result<int> code = co_await std::move(executing);
+  StepResult result;
+  result.took = clock_.monotonic() - started;
+  if (step.is_detached) {
+    // Its result counts for nothing; that it could not start is worth a word.
+    if (!code) observer_.note(fmt::format("{}: {}", step.name, code.error().message));
+    co_return;
+  }
+  if (!code) {
+    result.outcome = StepOutcome::errored;
+    result.exit_code = 255;
+    result.error = code.error().message;
+    if (!code.error().remedy.empty()) result.error += ". " + code.error().remedy;
+    has_failed_ = true;
+    if (first_error_.empty()) first_error_ = fmt::format("{}: {}", step.name, result.error);
+  } else if (*code == 0 || *code == kExitSkipRest) {
+    result.exit_code = *code;
+    has_skipped_rest_ = has_skipped_rest_ || *code == kExitSkipRest;
+  } else {
+    result.exit_code = *code;
+    const bool is_ignored = step.failure == FailurePolicy::ignore;
+    result.outcome = is_ignored ? StepOutcome::ignored : StepOutcome::failed;
+    has_failed_ = has_failed_ || !is_ignored;
+    fails_fast_ = fails_fast_ || step.failure == FailurePolicy::fail_fast;
+  }
+  finish(step, std::move(result));
+}
+
+void StageRunner::start_ready_steps(TaskScope& scope) {
+  if (has_skipped_rest_ || fails_fast_) skip_pending();
+  for (bool has_moved = true; has_moved;) {
+    has_moved = false;
+    for (const StageStep& step : stage_.steps) {
+      Progress& progress = progress_.at(step.name);
+      if (progress.mode != Mode::pending || !is_ready(step)) continue;
+      has_moved = true;
+      if (should_run(step)) {
+        progress.mode = Mode::running;
+        scope.spawn(run_step(step.number));
+      } else {
+        finish(step, {StepOutcome::skipped, 0, {}, {}});
+      }
+    }
+  }
+}
+
+Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage) {
+  stage_ = std::move(stage);
+  for (const StageStep& step : stage_.steps) progress_[step.name];
+  Task<Status> preparing = prepare();
+  const Status prepared = co_await std::move(preparing);
+  if (!prepared) co_return tl::unexpected<Error>(prepared.error());
+  TaskScope scope(executor_);
+  const auto is_open = [&] {
+    return std::any_of(progress_.begin(), progress_.end(),
+                       [](const auto& one) { return one.second.mode != Mode::ended; });
+  };
+  std::exception_ptr cancelled;
+  try {
+    while (is_open()) {
+      start_ready_steps(scope);
+      if (fails_fast_) break;
+      if (is_open()) co_await changed_.wait();
+    }
+  } catch (...) {
+    cancelled = std::current_exception();
+  }
+  // What runs on in the background ends with the machine.
+  scope.cancel();
+  Task<> joining = scope.join();
+  co_await std::move(joining);
+  if (cancelled) std::rethrow_exception(cancelled);
+  for (const StageStep& step : stage_.steps) {
+    if (progress_.at(step.name).mode == Mode::ended) continue;
+    finish(step, {StepOutcome::killed, 137, {}, {}});
+  }
+  StageResult result;
+  if (has_failed_) result.outcome = StageOutcome::failed;
+  if (!first_error_.empty()) result.outcome = StageOutcome::errored;
+  result.error = first_error_;
+  co_return result;
+}
+
+}  // namespace muster

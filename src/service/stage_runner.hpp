@@ -1,0 +1,77 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/event.hpp"
+#include "base/log.hpp"
+#include "base/task_scope.hpp"
+#include "pipeline/stage.hpp"
+#include "ports/clock.hpp"
+#include "ports/containers.hpp"
+#include "ports/machine.hpp"
+#include "service/run_observer.hpp"
+
+namespace muster {
+
+enum class StageOutcome { passed, failed, errored, killed };
+
+struct StageResult {
+  StageOutcome outcome = StageOutcome::passed;
+  std::string error;  ///< Of the first step that could not be run.
+};
+
+/// Runs a compiled stage on one machine: steps as soon as what they depend on has ended, each at
+/// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it.
+class StageRunner {
+ public:
+  StageRunner(boost::asio::any_io_executor executor, Machine& machine, Containers& containers,
+              Clock& clock, RunObserver& observer, const Log& log);
+
+  /// Errors: unavailable (the machine was lost before the first step).
+  Task<Result<StageResult>> run(pipeline::Stage stage);
+
+ private:
+  enum class Mode { pending, running, ended };
+  struct Progress {
+    Mode mode = Mode::pending;
+    StepResult result;
+  };
+
+  Task<Status> prepare();
+  Task<> run_step(int number);
+  Task<Result<int>> execute(const pipeline::StageStep* step);
+  Task<Result<std::string>> make_container(const pipeline::StageStep* step);
+  Task<Status> ensure_engine();
+  Task<Status> ensure_image(const pipeline::StageStep* step);
+  void start_ready_steps(TaskScope& scope);
+  [[nodiscard]] bool is_ready(const pipeline::StageStep& step) const;
+  [[nodiscard]] bool should_run(const pipeline::StageStep& step) const;
+  void finish(const pipeline::StageStep& step, StepResult result);
+  void skip_pending();
+  [[nodiscard]] std::string folder_of(const pipeline::StageStep& step) const;
+  [[nodiscard]] std::map<std::string, std::string> environment_of(
+      const pipeline::StageStep& step) const;
+  [[nodiscard]] std::string host_script(const pipeline::StageStep& step) const;
+  [[nodiscard]] const pipeline::StageStep& step_of(int number) const;
+
+  boost::asio::any_io_executor executor_;
+  Machine& machine_;
+  Containers& containers_;
+  Clock& clock_;
+  RunObserver& observer_;
+  const Log& log_;
+  pipeline::Stage stage_;
+  std::map<std::string, Progress> progress_;
+  Event changed_;
+  Event engine_changed_;
+  enum class Engine { unknown, preparing, ready } engine_ = Engine::unknown;
+  bool has_failed_ = false;
+  bool has_skipped_rest_ = false;
+  bool fails_fast_ = false;
+  std::string first_error_;
+};
+
+}  // namespace muster
