@@ -40,3 +40,4 @@ muster_library(muster_cli cli LINK muster_service muster_aws muster_config muste
                muster_http muster_sqlite muster_ssh muster_system EXCLUDE "/main\\.cpp$")
 add_executable(muster src/cli/main.cpp)
 target_link_libraries(muster PRIVATE muster_cli)
+muster_library(muster_simulation simulation LINK muster_service muster_ec2model)

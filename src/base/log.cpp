@@ -34,8 +34,8 @@ std::string quoted(std::string_view text) {
 
 spdlog::logger& sink() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "muster", std::make_shared<spdlog::sinks::stderr_sink_st>());
+    auto made = std::make_shared<spdlog::logger>("muster",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_st>());
     made->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
     made->set_level(spdlog::level::trace);
     return made;

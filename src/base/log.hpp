@@ -43,8 +43,7 @@ class Log {
   void error(std::string_view event, std::initializer_list<LogField> fields) const;
 
  private:
-  void write(LogLevel level, std::string_view event,
-             std::initializer_list<LogField> fields) const;
+  void write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const;
 
   LogLevel level_;
 };

@@ -36,19 +36,18 @@ TaskScope::~TaskScope() = default;
 
 void TaskScope::spawn(Task<> child) {
   const auto signal = state_->children.emplace(state_->children.end());
-  asio::co_spawn(
-      state_->executor, std::move(child),
-      asio::bind_cancellation_slot(
-          signal->slot(), [state = state_, signal](const std::exception_ptr& failure) {
-            state->children.erase(signal);
-            if (state->children.empty()) state->all_ended.cancel();
-            if (!failure) return;
-            try {
-              std::rethrow_exception(failure);
-            } catch (const boost::system::system_error& error) {
-              MUSTER_CHECK(error.code() == asio::error::operation_aborted);
-            }
-          }));
+  asio::co_spawn(state_->executor, std::move(child),
+                 asio::bind_cancellation_slot(
+                     signal->slot(), [state = state_, signal](const std::exception_ptr& failure) {
+                       state->children.erase(signal);
+                       if (state->children.empty()) state->all_ended.cancel();
+                       if (!failure) return;
+                       try {
+                         std::rethrow_exception(failure);
+                       } catch (const boost::system::system_error& error) {
+                         MUSTER_CHECK(error.code() == asio::error::operation_aborted);
+                       }
+                     }));
 }
 
 void TaskScope::cancel() {

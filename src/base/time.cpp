@@ -73,9 +73,9 @@ std::optional<TimePoint> parse_iso8601(std::string_view text) {
     if (!part) return std::nullopt;
     parts[i] = *part;
   }
-  const std::chrono::year_month_day date{
-      std::chrono::year{parts[0]}, std::chrono::month{static_cast<unsigned>(parts[1])},
-      std::chrono::day{static_cast<unsigned>(parts[2])}};
+  const std::chrono::year_month_day date{std::chrono::year{parts[0]},
+                                         std::chrono::month{static_cast<unsigned>(parts[1])},
+                                         std::chrono::day{static_cast<unsigned>(parts[2])}};
   if (!date.ok() || parts[3] > 23 || parts[4] > 59 || parts[5] > 60) return std::nullopt;
   Duration fraction{0};
   if (is_extended && text.size() > 20) {

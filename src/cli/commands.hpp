@@ -23,7 +23,7 @@ struct CommonFlags {
 struct BuildFlags {
   std::string file = ".drone.yml";
   std::string pipeline;
-  std::string repo;     ///< A URL to clone; empty: the local repository.
+  std::string repo;  ///< A URL to clone; empty: the local repository.
   std::string branch;
   std::string commit;
   std::string event = "push";

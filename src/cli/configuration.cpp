@@ -88,13 +88,13 @@ Result<Pool> choose_pool(const Config& config, const std::string& named,
   const std::string where = config.file.empty() ? "muster.yml (not found here)" : config.file;
   const auto near = nearest_name(wanted, names);
   if (wanted.empty()) {
-    return fail(ErrorKind::invalid_input,
-                fmt::format("the pipeline names no pool, and {} has {}", where,
-                            names.empty() ? "none"
-                                          : fmt::format("several: {}", fmt::join(names, ", "))),
-                names.empty() ? "Write a muster.yml with a pool, or give the pipeline an instance block."
-                              : "Name one with --pool.",
-                "E0302");
+    return fail(
+        ErrorKind::invalid_input,
+        fmt::format("the pipeline names no pool, and {} has {}", where,
+                    names.empty() ? "none" : fmt::format("several: {}", fmt::join(names, ", "))),
+        names.empty() ? "Write a muster.yml with a pool, or give the pipeline an instance block."
+                      : "Name one with --pool.",
+        "E0302");
   }
   return fail(ErrorKind::invalid_input, fmt::format("{} has no pool \"{}\"", where, wanted),
               near ? fmt::format("Did you mean {}?", *near)

@@ -99,7 +99,8 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   Plan plan;
   const auto time_max = parse_duration(flags.timeout);
   if (!time_max || *time_max <= Duration{0}) {
-    return fail(ErrorKind::invalid_input, fmt::format("--timeout \"{}\" is no duration", flags.timeout),
+    return fail(ErrorKind::invalid_input,
+                fmt::format("--timeout \"{}\" is no duration", flags.timeout),
                 "Write a number with s, m or h, such as 30m.", "E0101");
   }
   Result<Config> config = load_config(common.config);
@@ -115,9 +116,8 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   plan.request.run = RunId("run-" + id);
   plan.request.pool = std::move(*pool);
   plan.build.metadata.machine = plan.request.pool.name.value();
-  plan.request.stage = pipeline::compile(
-      plan.build.pipeline, plan.build.metadata,
-      {root, id, flags.build.include, flags.build.exclude});
+  plan.request.stage = pipeline::compile(plan.build.pipeline, plan.build.metadata,
+                                         {root, id, flags.build.include, flags.build.exclude});
   plan.request.bundle = plan.build.bundle;
   plan.request.time_max = *time_max;
   return plan;
@@ -164,7 +164,9 @@ void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlag
 int print_result(const ExecRunResult& result, const Renderer& renderer) {
   const StageOutcome outcome = result.stage.outcome;
   if (outcome != StageOutcome::passed) renderer.show_failures();
-  const char* word = outcome == StageOutcome::passed ? "passed" : outcome == StageOutcome::errored ? "error" : "failed";
+  const char* word = outcome == StageOutcome::passed    ? "passed"
+                     : outcome == StageOutcome::errored ? "error"
+                                                        : "failed";
   fmt::print("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
              result.is_clean ? ", ended" : "");
   if (!result.stage.error.empty()) fmt::print(stderr, "muster: {}\n", result.stage.error);
@@ -179,8 +181,9 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
     *exit_code = report(profile.error());
     co_return;
   }
-  http::CurlTransport transport(wiring->context.get_executor(),
-                                {"muster/" MUSTER_VERSION, aws::variable(environment, "AWS_CA_BUNDLE")});
+  http::CurlTransport transport(
+      wiring->context.get_executor(),
+      {"muster/" MUSTER_VERSION, aws::variable(environment, "AWS_CA_BUNDLE")});
   aws::CredentialsChain credentials(transport, wiring->clock, environment, *profile);
   aws::Sourced region = aws::find_region(plan->request.pool.region, environment, *profile);
   if (region.value.empty() && aws::variable(environment, "AWS_EC2_METADATA_DISABLED") != "true") {
@@ -202,8 +205,9 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
   const Result<Secret> secret = cluster_secret(wiring->random);
   const auto store =
       sqlite::SqliteStore::open(wiring->context.get_executor(), state_folder() + "/muster.db");
-  for (const Error* error : {endpoint ? nullptr : &endpoint.error(), secret ? nullptr : &secret.error(),
-                             store ? nullptr : &store.error()}) {
+  for (const Error* error :
+       {endpoint ? nullptr : &endpoint.error(), secret ? nullptr : &secret.error(),
+        store ? nullptr : &store.error()}) {
     if (error == nullptr) continue;
     *exit_code = report(*error);
     co_return;

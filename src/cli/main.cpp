@@ -19,8 +19,11 @@ LogLevel CommonFlags::level() const {
 namespace {
 
 void add_common(CLI::App& command, CommonFlags& flags) {
-  command.add_option("--config", flags.config, "Configuration file (default: muster.yml, or MUSTER_CONFIG)");
-  command.add_option("--log", flags.log_level, "Log records on standard error: debug, info, warn or error")
+  command.add_option("--config", flags.config,
+                     "Configuration file (default: muster.yml, or MUSTER_CONFIG)");
+  command
+      .add_option("--log", flags.log_level,
+                  "Log records on standard error: debug, info, warn or error")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
   command.add_flag("-q,--quiet", flags.is_quiet, "Only the answer");
@@ -33,8 +36,10 @@ void add_build(CLI::App& command, BuildFlags& flags) {
   command.add_option("--pipeline", flags.pipeline, "Which pipeline of the file (default: default)");
   command.add_option("--repo", flags.repo, "Clone this URL instead of the local repository");
   command.add_option("--branch", flags.branch, "Branch to clone with --repo (default: main)");
-  command.add_option("--commit", flags.commit, "Commit to check out with --repo (default: the branch's)");
-  command.add_option("--event", flags.event, "The build's event, for when: push, pull_request, tag, …")
+  command.add_option("--commit", flags.commit,
+                     "Commit to check out with --repo (default: the branch's)");
+  command
+      .add_option("--event", flags.event, "The build's event, for when: push, pull_request, tag, …")
       ->capture_default_str();
   command.add_option("--deploy-to", flags.deploy_to, "The build's target, for when");
   command.add_option("--include", flags.include, "Run only these steps");
@@ -135,7 +140,8 @@ int run(int argc, char** argv) {
       "  muster exec --include test         only some steps\n");
   add_build(*exec, exec_flags.build);
   add_common(*exec, common);
-  exec->add_option("--pool", exec_flags.pool, "Pool of muster.yml (default: the pipeline's, or the only one)");
+  exec->add_option("--pool", exec_flags.pool,
+                   "Pool of muster.yml (default: the pipeline's, or the only one)");
   exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
       ->capture_default_str();
 
@@ -149,21 +155,19 @@ int run(int argc, char** argv) {
 
   CLI::App* config = app.add_subcommand("config", "Work with muster.yml.");
   config->require_subcommand(1);
-  CLI::App* check = config->add_subcommand(
-      "check",
-      "Check muster.yml and show every problem at once.\n\n"
-      "Examples:\n"
-      "  muster config check --config ci/muster.yml\n");
+  CLI::App* check = config->add_subcommand("check",
+                                           "Check muster.yml and show every problem at once.\n\n"
+                                           "Examples:\n"
+                                           "  muster config check --config ci/muster.yml\n");
   add_common(*check, common);
   check->add_flag("--json", as_json, "As JSON (muster.config/1)");
 
-  CLI::App* help = app.add_subcommand(
-      "help",
-      "Explain a command or an error code.\n\n"
-      "Examples:\n"
-      "  muster help exec\n"
-      "  muster help E0412\n"
-      "  muster help errors    all of them\n");
+  CLI::App* help = app.add_subcommand("help",
+                                      "Explain a command or an error code.\n\n"
+                                      "Examples:\n"
+                                      "  muster help exec\n"
+                                      "  muster help E0412\n"
+                                      "  muster help errors    all of them\n");
   help->add_option("topic", help_words, "A command, an error code, or errors");
   try {
     app.parse(argc, argv);

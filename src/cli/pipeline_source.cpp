@@ -67,16 +67,16 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
   if (chosen == names.end() && request.name.empty() && names.size() == 1) chosen = names.begin();
   if (chosen == names.end()) {
     const auto near = nearest_name(wanted, names);
-    return fail(ErrorKind::invalid_input,
-                fmt::format("{} has no pipeline named {}; it has: {}", request.file, wanted,
-                            names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))),
-                near ? fmt::format("Did you mean --pipeline {}?", *near)
-                     : "Name one with --pipeline.",
-                "E0301");
+    return fail(
+        ErrorKind::invalid_input,
+        fmt::format("{} has no pipeline named {}; it has: {}", request.file, wanted,
+                    names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))),
+        near ? fmt::format("Did you mean --pipeline {}?", *near) : "Name one with --pipeline.",
+        "E0301");
   }
   std::vector<Finding> findings;
-  pipeline::Pipeline out = pipeline::read_pipeline(
-      found[static_cast<std::size_t>(chosen - names.begin())], findings);
+  pipeline::Pipeline out =
+      pipeline::read_pipeline(found[static_cast<std::size_t>(chosen - names.begin())], findings);
   pipeline::lint(out, findings);
   const int error_count = print_findings(std::move(findings));
   if (error_count == 0) return out;

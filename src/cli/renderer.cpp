@@ -116,9 +116,13 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
   tail.result = result;
   std::string text;
   switch (result.outcome) {
-    case StepOutcome::passed: text = result.exit_code == 78 ? "exit 78, the rest is skipped" : tail.last; break;
+    case StepOutcome::passed:
+      text = result.exit_code == 78 ? "exit 78, the rest is skipped" : tail.last;
+      break;
     case StepOutcome::failed: text = fmt::format("exit {}", result.exit_code); break;
-    case StepOutcome::ignored: text = fmt::format("exit {}, ignored (failure: ignore)", result.exit_code); break;
+    case StepOutcome::ignored:
+      text = fmt::format("exit {}, ignored (failure: ignore)", result.exit_code);
+      break;
     case StepOutcome::skipped: text = "skipped"; break;
     case StepOutcome::killed: text = "killed"; break;
     case StepOutcome::errored: text = result.error; break;
@@ -128,12 +132,11 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
   const bool has_time = result.outcome != StepOutcome::skipped &&
                         result.outcome != StepOutcome::detached &&
                         result.outcome != StepOutcome::killed;
-  const std::string shown = result.outcome == StepOutcome::errored
-                                ? text
-                                : shortened(neutralised(text), 56);
+  const std::string shown =
+      result.outcome == StepOutcome::errored ? text : shortened(neutralised(text), 56);
   // The width counts characters; fmt counts them for UTF-8 too.
-  fmt::print("{} {:<{}}  {:<58} {:>9}\n", colour(mark.colour, mark.sign), step,
-             options_.name_width, shown, has_time ? format_duration(result.took) : "");
+  fmt::print("{} {:<{}}  {:<58} {:>9}\n", colour(mark.colour, mark.sign), step, options_.name_width,
+             shown, has_time ? format_duration(result.took) : "");
   std::fflush(stdout);
 }
 

@@ -13,9 +13,9 @@ namespace muster::cli {
 class Renderer : public RunObserver {
  public:
   struct Options {
-    bool is_quiet = false;      ///< Only the steps' output and the result.
+    bool is_quiet = false;  ///< Only the steps' output and the result.
     bool has_colour = false;
-    bool is_terminal = false;   ///< Control sequences in output are neutralised.
+    bool is_terminal = false;  ///< Control sequences in output are neutralised.
     std::size_t name_width = 8;
   };
 

@@ -11,10 +11,10 @@ struct InstanceType {
   std::string_view name;
   int vcpu_count;
   int memory_mib;
-  std::string_view architecture;   ///< `x86_64` or `arm64`
-  long on_demand_usd_micros;       ///< An hour.
-  long spot_usd_micros;            ///< An hour; the simulator's market does not move.
-  bool is_everywhere;              ///< Otherwise the last zone of a region does not offer it.
+  std::string_view architecture;  ///< `x86_64` or `arm64`
+  long on_demand_usd_micros;      ///< An hour.
+  long spot_usd_micros;           ///< An hour; the simulator's market does not move.
+  bool is_everywhere;             ///< Otherwise the last zone of a region does not offer it.
 };
 
 /// The type of that name, or null.

@@ -41,8 +41,8 @@ bool matches_wildcard(std::string_view pattern, std::string_view text) {
     if (is_left && elements[at].kind == Element::Kind::run) {
       last_run = at++;
       run_end = in_text;
-    } else if (is_left && (elements[at].kind == Element::Kind::one ||
-                           elements[at].value == text[in_text])) {
+    } else if (is_left &&
+               (elements[at].kind == Element::Kind::one || elements[at].value == text[in_text])) {
       ++at;
       ++in_text;
     } else if (last_run) {

@@ -40,9 +40,10 @@ Answer<void> check_tag_keys(const Tags& tags) {
 
 Answer<void> check_metadata_tag_keys(const Tags& tags) {
   for (const auto& [key, value] : tags) {
-    const bool is_fine = key.find_first_not_of(
-                             "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+=,.@:") ==
-                         std::string::npos;
+    const bool is_fine =
+        key.find_first_not_of(
+            "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+=,.@:") ==
+        std::string::npos;
     if (is_fine && key != "." && key != ".." && key != "_index") continue;
     return refuse("InvalidParameterValue",
                   fmt::format("'{}' is not a valid tag key. Tag keys must match pattern "
@@ -55,9 +56,9 @@ Answer<void> check_metadata_tag_keys(const Tags& tags) {
 
 tl::unexpected<Ec2Error> unknown_instances(const std::vector<std::string>& ids) {
   return refuse("InvalidInstanceID.NotFound",
-                ids.size() == 1 ? fmt::format("The instance ID '{}' does not exist", ids.front())
-                                : fmt::format("The instance IDs '{}' do not exist",
-                                              fmt::join(ids, ", ")));
+                ids.size() == 1
+                    ? fmt::format("The instance ID '{}' does not exist", ids.front())
+                    : fmt::format("The instance IDs '{}' do not exist", fmt::join(ids, ", ")));
 }
 
 }  // namespace ec2model

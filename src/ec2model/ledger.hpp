@@ -31,7 +31,8 @@ struct MachineEntry {
 struct Verdict {
   int machines = 0;
   int alive = 0;
-  int leaked = 0;      ///< Nobody ended them: alive without an owner, or ended only by the simulator's own stop.
+  int leaked =
+      0;  ///< Nobody ended them: alive without an owner, or ended only by the simulator's own stop.
   int duplicated = 0;  ///< Machines beyond the first reservation of an intent.
   int untagged = 0;    ///< Launched without a tag.
   double seconds = 0;  ///< Of all machines, as billed.

@@ -169,7 +169,8 @@ void Model::simulator_stops(TimePoint now) {
 Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<std::string>& ids,
                                                             bool is_dry_run, TimePoint now) {
   if (ids.empty()) return refuse("InvalidParameterCombination", "No instances specified");
-  if (auto known = check_instance_ids(ids, [&](const std::string& id) { return find(id) != nullptr; });
+  if (auto known =
+          check_instance_ids(ids, [&](const std::string& id) { return find(id) != nullptr; });
       !known) {
     return tl::unexpected<Ec2Error>(known.error());
   }
@@ -212,12 +213,13 @@ Answer<void> Model::create_tags(const std::vector<std::string>& resources, const
   for (const std::string& id : resources) {
     const std::string prefix = id.substr(0, id.find('-'));
     const bool is_known =
-        prefix == "i" ? find(id) != nullptr
-                      : prefix == "ami" ? find_image(id) != nullptr : tags_.contains(id) ||
-                            std::any_of(world_.subnets.begin(), world_.subnets.end(),
-                                        [&](const Subnet& one) { return one.id == id; }) ||
-                            std::any_of(world_.groups.begin(), world_.groups.end(),
-                                        [&](const SecurityGroup& one) { return one.id == id; });
+        prefix == "i"     ? find(id) != nullptr
+        : prefix == "ami" ? find_image(id) != nullptr
+                          : tags_.contains(id) ||
+                                std::any_of(world_.subnets.begin(), world_.subnets.end(),
+                                            [&](const Subnet& one) { return one.id == id; }) ||
+                                std::any_of(world_.groups.begin(), world_.groups.end(),
+                                            [&](const SecurityGroup& one) { return one.id == id; });
     if (!is_known) {
       if (prefix == "i") {
         auto known = check_instance_ids({id}, [](const std::string&) { return false; });

@@ -171,8 +171,9 @@ bool is_listed(const std::vector<std::string>& ids, const std::string& id) {
 
 }  // namespace
 
-Answer<std::vector<const Instance*>> Model::describe_instances(
-    const std::vector<std::string>& ids, const std::vector<Filter>& filters, TimePoint now) const {
+Answer<std::vector<const Instance*>> Model::describe_instances(const std::vector<std::string>& ids,
+                                                               const std::vector<Filter>& filters,
+                                                               TimePoint now) const {
   const auto is_visible = [&](const Instance& instance) {
     // Terminated instances stay describable for about an hour.
     return instance.state != State::terminated || now - instance.ended_at < std::chrono::hours{1};
@@ -183,16 +184,15 @@ Answer<std::vector<const Instance*>> Model::describe_instances(
   });
   if (!known) return tl::unexpected<Ec2Error>(known.error());
   // Names are checked even when there is nothing to match.
-  const Answer<bool> fine = passes(filters, [&](const std::string& name) {
-    return values_of(Instance{}, world_, name);
-  });
+  const Answer<bool> fine =
+      passes(filters, [&](const std::string& name) { return values_of(Instance{}, world_, name); });
   if (!fine) return tl::unexpected<Ec2Error>(fine.error());
   std::vector<const Instance*> found;
   for (const std::string& id : order_) {
     const Instance& instance = instances_.at(id);
     if (!is_visible(instance) || !is_listed(ids, id)) continue;
-    const Answer<bool> matches = passes(
-        filters, [&](const std::string& name) { return values_of(instance, world_, name); });
+    const Answer<bool> matches =
+        passes(filters, [&](const std::string& name) { return values_of(instance, world_, name); });
     if (*matches) found.push_back(&instance);
   }
   return found;
@@ -214,8 +214,8 @@ Answer<std::vector<const Image*>> Model::describe_images(const std::vector<std::
                   fmt::format("The image id{} '[{}]' do{} not exist", missing.size() > 1 ? "s" : "",
                               fmt::join(missing, ", "), missing.size() > 1 ? "" : "es"));
   }
-  const Answer<bool> fine = passes(
-      filters, [](const std::string& name) { return values_of(Image{}, Tags{}, name); });
+  const Answer<bool> fine =
+      passes(filters, [](const std::string& name) { return values_of(Image{}, Tags{}, name); });
   if (!fine) return tl::unexpected<Ec2Error>(fine.error());
   std::vector<const Image*> found;
   for (const Image& image : world_.images) {
@@ -242,8 +242,8 @@ Answer<std::vector<const Subnet*>> Model::describe_subnets(
                     fmt::format("The subnet ID '{}' does not exist", id));
     }
   }
-  const Answer<bool> fine = passes(
-      filters, [](const std::string& name) { return values_of(Subnet{}, Tags{}, name); });
+  const Answer<bool> fine =
+      passes(filters, [](const std::string& name) { return values_of(Subnet{}, Tags{}, name); });
   if (!fine) return tl::unexpected<Ec2Error>(fine.error());
   std::vector<const Subnet*> found;
   for (const Subnet& subnet : world_.subnets) {

@@ -11,7 +11,9 @@
 namespace ec2model {
 namespace {
 
-std::string dollars(long micros) { return fmt::format("{:.4f}", static_cast<double>(micros) / 1e6); }
+std::string dollars(long micros) {
+  return fmt::format("{:.4f}", static_cast<double>(micros) / 1e6);
+}
 
 Answer<void> check_form(const LaunchRequest& request) {
   if (request.min_count < 1 || request.max_count < 1 || request.max_count < request.min_count) {
@@ -174,8 +176,7 @@ Answer<void> Model::check_tags(const LaunchRequest& request) const {
 }
 
 bool Model::is_full(bool is_spot, const std::string& type, const std::string& zone) const {
-  const std::string offering =
-      fmt::format("{}/{}/{}", is_spot ? "spot" : "on-demand", type, zone);
+  const std::string offering = fmt::format("{}/{}/{}", is_spot ? "spot" : "on-demand", type, zone);
   return std::any_of(
       world_.full_offerings.begin(), world_.full_offerings.end(),
       [&](const std::string& pattern) { return matches_wildcard(pattern, offering); });
@@ -263,12 +264,12 @@ Answer<std::optional<Reservation>> Model::replayed(const LaunchRequest& request,
 
 Answer<unsigned> Model::pick_address(const Subnet& subnet, const std::string& asked) {
   if (const auto address = parse_address(asked)) {
-    const bool is_inside = *address >= subnet.first_address &&
-                           *address < subnet.first_address + subnet.address_count;
+    const bool is_inside =
+        *address >= subnet.first_address && *address < subnet.first_address + subnet.address_count;
     if (!is_inside) {
-      return refuse("InvalidParameterValue",
-                    fmt::format("Address {} does not fall within the subnet's address range",
-                                asked));
+      return refuse(
+          "InvalidParameterValue",
+          fmt::format("Address {} does not fall within the subnet's address range", asked));
     }
     if (addresses_.contains(*address)) {
       return refuse("InvalidIPAddress.InUse", fmt::format("Address {} is in use.", asked));
@@ -369,11 +370,12 @@ Answer<Reservation> Model::run_instances(const LaunchRequest& request, TimePoint
   const InstanceType& type = *find_type(request.instance_type);
   if (!type.is_everywhere && place->subnet->zone == world_.zones.back()) {
     const std::vector<std::string> others(world_.zones.begin(), world_.zones.end() - 1);
-    return refuse("Unsupported",
-                  fmt::format("Your requested instance type ({}) is not supported in your requested "
-                              "Availability Zone ({}). Please retry your request by not specifying "
-                              "an Availability Zone or choosing {}.",
-                              type.name, place->subnet->zone, fmt::join(others, ", ")));
+    return refuse(
+        "Unsupported",
+        fmt::format("Your requested instance type ({}) is not supported in your requested "
+                    "Availability Zone ({}). Please retry your request by not specifying "
+                    "an Availability Zone or choosing {}.",
+                    type.name, place->subnet->zone, fmt::join(others, ", ")));
   }
   if (auto permitted = permit("RunInstances"); !permitted) {
     return tl::unexpected<Ec2Error>(permitted.error());
@@ -389,7 +391,8 @@ Answer<Reservation> Model::run_instances(const LaunchRequest& request, TimePoint
   if (auto room = check_room(request, *place); !room) {
     return tl::unexpected<Ec2Error>(room.error());
   }
-  TokenBucket& tokens = buckets_.emplace("RunInstances resources", TokenBucket(1000, 2)).first->second;
+  TokenBucket& tokens =
+      buckets_.emplace("RunInstances resources", TokenBucket(1000, 2)).first->second;
   if (world_.throttles && !tokens.take(request.min_count, now)) {
     return refuse("RequestLimitExceeded", "Request limit exceeded.", 503);
   }

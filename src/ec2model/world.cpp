@@ -67,9 +67,9 @@ World default_world(unsigned second_octet) {
   image("ami-0deb12a64d0000001", "debian-12-amd64", "x86_64", false);
   image("ami-0deb12a64d0c4e001", "debian-12-amd64-docker", "x86_64", true);
   image("ami-0deb12a12640000a1", "debian-12-arm64", "arm64", false);
-  world.profiles.push_back({"ci-runner",
-                            fmt::format("arn:aws:iam::{}:instance-profile/ci-runner", world.account),
-                            "AIPA0C1RUNNER0000000"});
+  world.profiles.push_back(
+      {"ci-runner", fmt::format("arn:aws:iam::{}:instance-profile/ci-runner", world.account),
+       "AIPA0C1RUNNER0000000"});
   world.public_address_first = address(second_octet, 240, 1);
   world.public_address_count = 4094;
   return world;

@@ -63,7 +63,7 @@ struct World {
   std::vector<InstanceProfile> profiles;
   unsigned public_address_first = 0;
   unsigned public_address_count = 0;
-  int vcpu_quota = 1152;       ///< On-demand, all standard families together.
+  int vcpu_quota = 1152;  ///< On-demand, all standard families together.
   int spot_vcpu_quota = 1152;
   std::vector<std::string> denied_actions;  ///< `RunInstances`, wildcards allowed.
   /// `capacity-type/instance-type/zone` patterns without room, such as `spot/t3.large/*`.

@@ -54,12 +54,13 @@ ec2model::Answer<void> Authenticator::check(const muster::HttpServerRequest& req
   rebuilt.payload_hash = wire::hex_encode(wire::sha256(request.body));
   for (const std::string& name : signed_headers) {
     for (const auto& [given, value] : request.headers) {
-      if (muster::header_value({{given, "x"}}, name) == "x") rebuilt.headers.emplace_back(name, value);
+      if (muster::header_value({{given, "x"}}, name) == "x")
+        rebuilt.headers.emplace_back(name, value);
     }
   }
-  const std::string expected = wire::sigv4_signature(
-      wire::canonical_request(rebuilt, authorization->scope), amz_date, authorization->scope,
-      key->second.secret_access_key);
+  const std::string expected =
+      wire::sigv4_signature(wire::canonical_request(rebuilt, authorization->scope), amz_date,
+                            authorization->scope, key->second.secret_access_key);
   if (!wire::equals_in_constant_time(expected, authorization->signature)) return mismatch();
   const muster::Duration age = now > *date ? now - *date : *date - now;
   if (age > std::chrono::minutes{15}) {

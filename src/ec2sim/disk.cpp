@@ -125,7 +125,9 @@ class DiskWriter {
       }
     }
     int id = 1000;
-    while (ids.contains(std::to_string(id)) || group.find(fmt::format(":{}:", id)) != std::string::npos) ++id;
+    while (ids.contains(std::to_string(id)) ||
+           group.find(fmt::format(":{}:", id)) != std::string::npos)
+      ++id;
     if (!exists) {
       passwd += fmt::format("{0}:x:{1}:{1}:Debian:/home/{0}:/bin/bash\n", user, id);
       group += fmt::format("{}:x:{}:\n", user, id);
@@ -139,8 +141,8 @@ class DiskWriter {
     write("/etc/passwd", passwd, 0644);
     write("/etc/group", group, 0644);
     write("/etc/shadow", shadow, 0600);
-    write(fmt::format("/etc/sudoers.d/90-{}", user), fmt::format("{} ALL=(ALL) NOPASSWD:ALL\n", user),
-          0440);
+    write(fmt::format("/etc/sudoers.d/90-{}", user),
+          fmt::format("{} ALL=(ALL) NOPASSWD:ALL\n", user), 0440);
     const std::string home = upper_ + "/home/" + user;
     make_folder(home, 0755);
     if (!exists) {
@@ -158,8 +160,8 @@ class DiskWriter {
           0644);
   }
   void write_programs() {
-    for (const char* path : {"/usr/sbin/shutdown", "/usr/sbin/poweroff", "/usr/sbin/halt",
-                             "/usr/sbin/reboot"}) {
+    for (const char* path :
+         {"/usr/sbin/shutdown", "/usr/sbin/poweroff", "/usr/sbin/halt", "/usr/sbin/reboot"}) {
       write(path, contents_.guest_program, 0755);
     }
     if (contents_.has_docker) {

@@ -72,7 +72,10 @@ void write_volumes(XmlWriter& out, const Instance& at) {
 void write_instance(XmlWriter& out, const Instance& at, const std::string& account) {
   out.open("item");
   out.text("instanceId", at.id).text("imageId", at.image);
-  out.open("instanceState").number("code", code_of(at.state)).text("name", name_of(at.state)).close();
+  out.open("instanceState")
+      .number("code", code_of(at.state))
+      .text("name", name_of(at.state))
+      .close();
   out.text("privateDnsName", private_name(at.private_address)).text("dnsName", "");
   out.text("reason", at.transition_reason).number("amiLaunchIndex", at.launch_index);
   if (!at.key_name.empty()) out.text("keyName", at.key_name);
@@ -88,7 +91,10 @@ void write_instance(XmlWriter& out, const Instance& at, const std::string& accou
     if (!at.public_address.empty()) out.text("ipAddress", at.public_address);
   }
   if (!at.state_reason_code.empty()) {
-    out.open("stateReason").text("code", at.state_reason_code).text("message", at.state_reason).close();
+    out.open("stateReason")
+        .text("code", at.state_reason_code)
+        .text("message", at.state_reason)
+        .close();
   }
   out.text("architecture", at.architecture).text("rootDeviceType", "ebs");
   out.text("rootDeviceName", at.root_device);
@@ -145,8 +151,8 @@ Ec2Api::Ec2Api(ec2model::Model& model, const Authenticator& authenticator, muste
       observer_(std::move(observer)) {}
 
 const std::map<std::string, Ec2Api::Entry>& Ec2Api::actions() {
-  static const std::vector<std::string_view> paged{"Filter.N.Name", "Filter.N.Value.N", "MaxResults",
-                                                   "NextToken"};
+  static const std::vector<std::string_view> paged{"Filter.N.Name", "Filter.N.Value.N",
+                                                   "MaxResults", "NextToken"};
   const auto with = [](std::vector<std::string_view> more) {
     more.insert(more.end(), paged.begin(), paged.end());
     return more;
@@ -218,8 +224,7 @@ const std::map<std::string, Ec2Api::Entry>& Ec2Api::actions() {
       {"DescribeSubnets", {&Ec2Api::describe_subnets, with({"SubnetId.N"}), {}}},
       {"DescribeSecurityGroups",
        {&Ec2Api::describe_security_groups, with({"GroupId.N", "GroupName.N"}), {}, true}},
-      {"GetConsoleOutput",
-       {&Ec2Api::get_console_output, {"InstanceId", "Latest"}, {"InstanceId"}}},
+      {"GetConsoleOutput", {&Ec2Api::get_console_output, {"InstanceId", "Latest"}, {"InstanceId"}}},
   };
   return table;
 }
@@ -284,8 +289,7 @@ muster::Task<muster::HttpServerResponse> Ec2Api::handle(muster::HttpServerReques
 }
 
 Answer<Ec2Api::Page> Ec2Api::page_of(const Parameters& given, std::size_t count, int smallest,
-                                     int largest, bool has_ids,
-                                     const std::string& ids_name) const {
+                                     int largest, bool has_ids, const std::string& ids_name) const {
   const auto size = given.integer("MaxResults");
   if (!size) return tl::unexpected<Ec2Error>(size.error());
   if (*size && has_ids) {
@@ -295,10 +299,11 @@ Answer<Ec2Api::Page> Ec2Api::page_of(const Parameters& given, std::size_t count,
   }
   if (*size && (**size < smallest || **size > largest)) {
     const bool is_small = **size < smallest;
-    return refuse("InvalidParameterValue",
-                  fmt::format("Value ( {} ) for parameter maxResults is invalid. Expecting a value "
-                              "{} than or equal to {}.",
-                              **size, is_small ? "greater" : "less", is_small ? smallest : largest));
+    return refuse(
+        "InvalidParameterValue",
+        fmt::format("Value ( {} ) for parameter maxResults is invalid. Expecting a value "
+                    "{} than or equal to {}.",
+                    **size, is_small ? "greater" : "less", is_small ? smallest : largest));
   }
   Page page;
   const std::string token = given.text("NextToken");
@@ -491,8 +496,7 @@ Answer<std::string> Ec2Api::get_console_output(const Parameters& given) {
     return tl::unexpected<Ec2Error>(ec2model::dry_run_refusal().value());
   }
   // Without `Latest` EC2 shows what it took down some minutes after the start.
-  const bool is_posted =
-      clock_.now() - model_.find(id)->launched_at > std::chrono::minutes{2};
+  const bool is_posted = clock_.now() - model_.find(id)->launched_at > std::chrono::minutes{2};
   const std::string text = is_latest->value_or(false) || is_posted ? console_(id) : std::string();
   XmlWriter out;
   out.text("instanceId", id).text("timestamp", muster::format_iso8601_millis(clock_.now()));

@@ -30,7 +30,8 @@ class Ec2Api : public muster::HttpHandler {
     Action run;
     std::vector<std::string_view> known;
     std::vector<std::string_view> required;
-    bool is_refused_unfiltered = false;  ///< A bucket of its own without filter, ids and MaxResults.
+    bool is_refused_unfiltered =
+        false;  ///< A bucket of its own without filter, ids and MaxResults.
   };
 
   static const std::map<std::string, Entry>& actions();

@@ -100,9 +100,9 @@ void read_network(const Parameters& given, Reader& reader, ec2model::LaunchReque
   if (!to.group_ids.empty() || !to.group_names.empty()) combined("security groups");
   if (!to.private_address.empty()) combined("private IP address");
   if (interfaces.size() > 1) {
-    reader.note(refuse("UnsupportedOperation",
-                       "The simulator's machines have one network interface")
-                    .value());
+    reader.note(
+        refuse("UnsupportedOperation", "The simulator's machines have one network interface")
+            .value());
   }
   const std::string at = fmt::format("NetworkInterface.{}.", interfaces.front());
   to.has_interface = true;
@@ -138,14 +138,15 @@ void read_market(const Parameters& given, Reader& reader, ec2model::LaunchReques
       to.max_price_usd_micros = std::lround(price * 1e6);
     }
   }
-  reader.take_word(at + "SpotOptions.InstanceInterruptionBehavior", {"terminate", "stop", "hibernate"});
+  reader.take_word(at + "SpotOptions.InstanceInterruptionBehavior",
+                   {"terminate", "stop", "hibernate"});
   const std::string kind =
       reader.take_word(at + "SpotOptions.SpotInstanceType", {"one-time", "persistent"});
   const std::string behaviour = given.text(at + "SpotOptions.InstanceInterruptionBehavior");
   if (kind == "persistent" || (!behaviour.empty() && behaviour != "terminate")) {
-    reader.note(refuse("UnsupportedOperation",
-                       "The simulator does not play persistent spot requests yet")
-                    .value());
+    reader.note(
+        refuse("UnsupportedOperation", "The simulator does not play persistent spot requests yet")
+            .value());
   }
 }
 

@@ -59,9 +59,10 @@ muster::Result<LedgerFile> LedgerFile::open(const std::string& state_dir) {
   LedgerFile ledger;
   ledger.file_.reset(std::fopen(path_of(state_dir).c_str(), "ae"));
   if (!ledger.file_) {
-    return muster::fail(muster::ErrorKind::unavailable,
-                        fmt::format("cannot write {}: {}", path_of(state_dir), std::strerror(errno)),
-                        "Name a folder that can be written with --state.");
+    return muster::fail(
+        muster::ErrorKind::unavailable,
+        fmt::format("cannot write {}: {}", path_of(state_dir), std::strerror(errno)),
+        "Name a folder that can be written with --state.");
   }
   return ledger;
 }

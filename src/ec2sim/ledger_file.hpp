@@ -35,7 +35,7 @@ class LedgerFile {
 /// What the file says.
 struct StoredLedger {
   ec2model::Ledger ledger;
-  std::map<std::string, int> processes;                ///< By machine.
+  std::map<std::string, int> processes;  ///< By machine.
 };
 
 /// Errors: not_found, corrupt.

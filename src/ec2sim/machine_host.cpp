@@ -22,6 +22,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "ec2model/world.hpp"
 #include "ec2sim/disk.hpp"
@@ -62,8 +63,12 @@ std::string random_seed() {
 }
 
 std::array<std::uint8_t, 6> mac_of(unsigned address) {
-  return {2, 0, static_cast<std::uint8_t>(address >> 24), static_cast<std::uint8_t>(address >> 16),
-          static_cast<std::uint8_t>(address >> 8), static_cast<std::uint8_t>(address)};
+  return {2,
+          0,
+          static_cast<std::uint8_t>(address >> 24),
+          static_cast<std::uint8_t>(address >> 16),
+          static_cast<std::uint8_t>(address >> 8),
+          static_cast<std::uint8_t>(address)};
 }
 
 /// Whether a route of this host reaches into 10.`second`.0.0/16.
@@ -84,6 +89,24 @@ bool is_routed(unsigned second) {
     if (mask != 0 && (destination & both) == (subnet & both)) return true;
   }
   return false;
+}
+
+/// The folders in a folder that may change or go while it is read.
+std::vector<std::string> folders_in(const std::string& path) {
+  std::vector<std::string> found;
+  std::error_code error;
+  std::filesystem::directory_iterator at(path, error);
+  while (!error && at != std::filesystem::directory_iterator()) {
+    if (at->is_directory(error)) found.push_back(at->path().string());
+    at.increment(error);
+  }
+  return found;
+}
+
+/// Removes a cgroup and what is below it, from the bottom up.
+void remove_cgroup(const std::string& path) {
+  for (const std::string& child : folders_in(path)) remove_cgroup(child);
+  rmdir(path.c_str());
 }
 
 }  // namespace
@@ -134,7 +157,7 @@ Status MachineHost::pick_subnet() {
 }
 
 Status MachineHost::check_disk() const {
-  struct statfs info {};
+  struct statfs info{};
   if (statfs(options_.state_dir.c_str(), &info) == 0 && info.f_type == kOverlayMagic) {
     return fail(ErrorKind::invalid_input,
                 fmt::format("{} is on an overlay file system, which cannot carry another",
@@ -167,11 +190,9 @@ void MachineHost::open_cgroup() {
   };
   enable(base);
   // What a killed simulator left: nothing alive should be in it, and if so it goes.
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(own, ignored)) {
-    if (!entry.is_directory()) continue;
-    write_text(entry.path().string() + "/cgroup.kill", "1");
-    rmdir(entry.path().c_str());
+  for (const std::string& child : folders_in(own)) {
+    write_text(child + "/cgroup.kill", "1");
+    remove_cgroup(child);
   }
   mkdir(own.c_str(), 0755);
   enable(own);
@@ -180,10 +201,8 @@ void MachineHost::open_cgroup() {
 }
 
 void MachineHost::sweep() {
-  std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(options_.state_dir + "/machines", ignored)) {
-    remove_disk(entry.path());
+  for (const std::string& folder : folders_in(options_.state_dir + "/machines")) {
+    remove_disk(folder);
   }
 }
 
@@ -192,9 +211,9 @@ Status MachineHost::make_network() {
   if (unshare(CLONE_NEWNET) != 0) return failed("cannot make a network namespace", errno);
   vpc_ns_ = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   vpc_net_ = std::make_unique<Netlink>();
-  for (const char* path : {"/proc/sys/net/ipv6/conf/all/disable_ipv6",
-                           "/proc/sys/net/ipv6/conf/default/disable_ipv6",
-                           "/proc/sys/net/ipv4/ip_forward"}) {
+  for (const char* path :
+       {"/proc/sys/net/ipv6/conf/all/disable_ipv6", "/proc/sys/net/ipv6/conf/default/disable_ipv6",
+        "/proc/sys/net/ipv4/ip_forward"}) {
     write_text(path, "1");
   }
   // Refusals are limited to one a second otherwise, and a name look-up waits for each.
@@ -247,7 +266,7 @@ Status MachineHost::set_up() {
 }
 
 muster::Result<asio::ip::tcp::acceptor> MachineHost::listen_in_vpc(const std::string& address,
-                                                                  int port) {
+                                                                   int port) {
   asio::ip::tcp::acceptor acceptor(executor_);
   const auto error = in_namespace(vpc_ns_, host_ns_, [&] {
     boost::system::error_code failure;
@@ -259,7 +278,9 @@ muster::Result<asio::ip::tcp::acceptor> MachineHost::listen_in_vpc(const std::st
     if (!failure) acceptor.listen(asio::socket_base::max_listen_connections, failure);
     return failure;
   });
-  if (error) return fail(ErrorKind::unavailable, fmt::format("cannot listen in the VPC: {}", error.message()));
+  if (error)
+    return fail(ErrorKind::unavailable,
+                fmt::format("cannot listen in the VPC: {}", error.message()));
   return acceptor;
 }
 
@@ -274,7 +295,8 @@ muster::Result<asio::ip::udp::socket> MachineHost::bind_in_vpc(const std::string
     if (!failure) socket.bind(at, failure);
     return failure;
   });
-  if (error) return fail(ErrorKind::unavailable, fmt::format("cannot bind in the VPC: {}", error.message()));
+  if (error)
+    return fail(ErrorKind::unavailable, fmt::format("cannot bind in the VPC: {}", error.message()));
   return socket;
 }
 
@@ -302,7 +324,8 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
                          options_.image_root, spec.hostname, address, public_address, base + 1,
                          spec.has_docker ? 1 : 0));
 
-  const int console = open((dir + "/console").c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int console =
+      open((dir + "/console").c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   int go[2] = {-1, -1};
   if (console < 0 || pipe2(go, O_CLOEXEC) != 0) return failed("cannot open the console", errno);
   int group = -1;
@@ -319,7 +342,8 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
   std::array<char*, 1> environment{nullptr};
   int pidfd = -1;
   clone_args clone{};
-  clone.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_PIDFD;
+  clone.flags =
+      CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_PIDFD;
   clone.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   clone.exit_signal = SIGCHLD;
   if (group >= 0) {
@@ -381,11 +405,10 @@ Status MachineHost::start(const MachineSpec& spec) {
 }
 
 void MachineHost::watch(const std::string& id) {
-  machines_.at(id)->ended.async_wait(
-      asio::posix::stream_descriptor::wait_read,
-      [this, id](const boost::system::error_code& error) {
-        if (!error) ended(id);
-      });
+  machines_.at(id)->ended.async_wait(asio::posix::stream_descriptor::wait_read,
+                                     [this, id](const boost::system::error_code& error) {
+                                       if (!error) ended(id);
+                                     });
 }
 
 void MachineHost::ended(const std::string& id) {
@@ -396,21 +419,15 @@ void MachineHost::ended(const std::string& id) {
   siginfo_t info{};
   waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
   // reboot() in a process namespace ends its init: SIGINT for off and halt, SIGHUP for a restart.
-  const bool is_off = info.si_code == CLD_KILLED && (info.si_status == SIGINT || info.si_status == SIGHUP);
-  in_namespace(vpc_ns_, host_ns_, [&] {
-    return vpc_net_->delete_link(fmt::format("i{}", machine->port).c_str());
-  });
-  if (cgroup_ >= 0) {
-    const std::string path = fmt::format("/proc/self/fd/{}/{}", cgroup_, id);
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(path, ignored)) {
-      if (entry.is_directory(ignored)) rmdir(entry.path().c_str());
-    }
-    rmdir(path.c_str());
-  }
+  const bool is_off =
+      info.si_code == CLD_KILLED && (info.si_status == SIGINT || info.si_status == SIGHUP);
+  in_namespace(vpc_ns_, host_ns_,
+               [&] { return vpc_net_->delete_link(fmt::format("i{}", machine->port).c_str()); });
+  if (cgroup_ >= 0) remove_cgroup(fmt::format("/proc/self/fd/{}/{}", cgroup_, id));
   const std::string end_text = console(id);
   remove_disk(dir_of(id));
-  log_.info("machine_ended", {{"instance_id", id}, {"signal", info.si_status}, {"shut_down", is_off}});
+  log_.info("machine_ended",
+            {{"instance_id", id}, {"signal", info.si_status}, {"shut_down", is_off}});
   if (!is_off && info.si_code == CLD_EXITED) {
     log_.warn("machine_failed", {{"instance_id", id}, {"console", end_text}});
   }
@@ -439,12 +456,11 @@ std::string MachineHost::console(const std::string& id) const {
 void MachineHost::tear_down() {
   if (host_net_) host_net_->delete_link(link_name().c_str());
   if (cgroup_ >= 0) {
-    const std::string own = fmt::format("/proc/self/fd/{}", cgroup_);
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator(own, ignored)) {
-      if (entry.is_directory(ignored)) rmdir(entry.path().c_str());
+    for (const std::string& child : folders_in(fmt::format("/proc/self/fd/{}", cgroup_))) {
+      remove_cgroup(child);
     }
-    const auto tree = static_cast<int>(syscall(SYS_openat, cgroup_, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto tree =
+        static_cast<int>(syscall(SYS_openat, cgroup_, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (tree >= 0) {
       unlinkat(tree, link_name().c_str(), AT_REMOVEDIR);
       close(tree);

@@ -62,7 +62,8 @@ class MachineHost {
   [[nodiscard]] unsigned second_octet() const { return second_octet_; }
 
   /// Sockets inside the VPC: the metadata service and the name server.
-  muster::Result<boost::asio::ip::tcp::acceptor> listen_in_vpc(const std::string& address, int port);
+  muster::Result<boost::asio::ip::tcp::acceptor> listen_in_vpc(const std::string& address,
+                                                               int port);
   muster::Result<boost::asio::ip::udp::socket> bind_in_vpc(const std::string& address, int port);
 
   muster::Status start(const MachineSpec& spec);

@@ -47,8 +47,10 @@ int serve(ec2sim::SimulatorOptions options, muster::LogLevel level) {
     options.name = muster::wire::hex_encode(muster::wire::sha256(path)).substr(0, 8);
   }
   if (options.name.size() > 8 || options.name.find_first_of("/ ") != std::string::npos) {
-    fmt::print(stderr, "ec2sim: --name \"{}\" is longer than eight characters or holds / or space. "
-                       "Choose another.\n", options.name);
+    fmt::print(stderr,
+               "ec2sim: --name \"{}\" is longer than eight characters or holds / or space. "
+               "Choose another.\n",
+               options.name);
     return kWrongUse;
   }
   const muster::Log log(level);
@@ -85,7 +87,8 @@ int main(int argc, char** argv) {
       "ec2sim plays Amazon EC2 on this machine, with real machines in namespaces.\n\n"
       "Examples:\n"
       "  sudo ec2sim --state /tmp/ec2 > /tmp/ec2.env    then: . /tmp/ec2.env with set -a\n"
-      "  ec2sim ledger --state /tmp/ec2                 what was launched, and did anything leak?\n"};
+      "  ec2sim ledger --state /tmp/ec2                 what was launched, and did anything "
+      "leak?\n"};
   app.set_version_flag("--version", "ec2sim " MUSTER_VERSION);
   ec2sim::SimulatorOptions options;
   std::string machines = "namespace";
@@ -109,7 +112,8 @@ int main(int argc, char** argv) {
   app.add_flag("--withhold-console", options.hides_console, "GetConsoleOutput stays empty");
   app.add_option("--vcpu-quota", options.vcpu_quota, "On-demand vCPU quota")->capture_default_str();
   app.add_option("--spot-quota", options.spot_vcpu_quota, "Spot vCPU quota")->capture_default_str();
-  app.add_option("--deny", options.denied_actions, "Action without permission, such as RunInstances");
+  app.add_option("--deny", options.denied_actions,
+                 "Action without permission, such as RunInstances");
   app.add_option("--no-capacity", options.full_offerings,
                  "Offering without room, such as spot/t3.large/us-east-1a; * matches");
   app.add_option("--log", log_level, "debug, info, warn or error, on standard error")

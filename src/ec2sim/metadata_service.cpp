@@ -47,8 +47,7 @@ HttpServerResponse MetadataService::open_session(const muster::HttpServerRequest
   return response;
 }
 
-std::map<std::string, std::string> MetadataService::tree_of(
-    const ec2model::Instance& at) const {
+std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Instance& at) const {
   const ec2model::World& world = model_.world();
   std::string hostname = "ip-" + at.private_address;
   std::replace(hostname.begin(), hostname.end(), '.', '-');

@@ -47,8 +47,7 @@ std::string answer_dns(std::string_view query, const NameLookup& lookup) {
   const std::optional<unsigned> address = lookup(name);
   const bool has_answer = address && type == 1;
   // Response, authoritative, recursion as asked and available; NXDOMAIN for unknown names.
-  const unsigned flags =
-      0x8480U | (byte_at(query, 2) & 1U) << 8 | (address ? 0U : 3U);
+  const unsigned flags = 0x8480U | (byte_at(query, 2) & 1U) << 8 | (address ? 0U : 3U);
   std::string out = std::string(query.substr(0, 2)) + big_endian(flags, 2) + big_endian(1, 2) +
                     big_endian(has_answer ? 1 : 0, 2) + big_endian(0, 4) +
                     std::string(query.substr(12, *end + 4 - 12));

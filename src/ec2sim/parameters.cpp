@@ -13,24 +13,68 @@ namespace {
 using ec2model::refuse;
 
 /// Known to AWS and without a bearing on what is simulated: accepted and ignored.
-constexpr std::array<std::string_view, 48> kIgnored{
-    "AdditionalInfo", "AddressingType", "Affinity", "AmdSevSnp", "AssociateCarrierIpAddress",
-    "AvailabilityZoneGroup", "BlockDurationMinutes", "CapacityReservationPreference",
-    "ConnectionTrackingSpecification", "Context", "CpuOptions", "EbsCardIndex",
-    "ElasticGpuSpecification", "ElasticInferenceAccelerator", "EnablePrimaryIpv6", "EnaQueueCount",
-    "EnaSrdSpecification", "EnclaveOptions", "HttpProtocolIpv6", "IncludeManagedResources",
-    "IncludeUnsupportedInRegion", "InstancePoolsToUseCount", "Ipv4Prefix", "Ipv4PrefixCount",
-    "Ipv6Address", "Ipv6AddressCount", "Ipv6Addresses", "Ipv6Prefix", "Ipv6PrefixCount", "KernelId",
-    "LaunchGroup", "LicenseSpecification", "MaintenanceOptions", "MaintenanceStrategies",
-    "MaxTotalPrice", "MetricCategoryId", "NetworkCardIndex", "NetworkPerformanceOptions", "Operator",
-    "OutpostArn", "PartitionNumber", "PrimaryIpv6", "PrivateDnsNameOptions", "RamDiskId",
-    "RamdiskId", "SecondaryInterface", "SecondaryPrivateIpAddressCount", "VirtualName"};
+constexpr std::array<std::string_view, 48> kIgnored{"AdditionalInfo",
+                                                    "AddressingType",
+                                                    "Affinity",
+                                                    "AmdSevSnp",
+                                                    "AssociateCarrierIpAddress",
+                                                    "AvailabilityZoneGroup",
+                                                    "BlockDurationMinutes",
+                                                    "CapacityReservationPreference",
+                                                    "ConnectionTrackingSpecification",
+                                                    "Context",
+                                                    "CpuOptions",
+                                                    "EbsCardIndex",
+                                                    "ElasticGpuSpecification",
+                                                    "ElasticInferenceAccelerator",
+                                                    "EnablePrimaryIpv6",
+                                                    "EnaQueueCount",
+                                                    "EnaSrdSpecification",
+                                                    "EnclaveOptions",
+                                                    "HttpProtocolIpv6",
+                                                    "IncludeManagedResources",
+                                                    "IncludeUnsupportedInRegion",
+                                                    "InstancePoolsToUseCount",
+                                                    "Ipv4Prefix",
+                                                    "Ipv4PrefixCount",
+                                                    "Ipv6Address",
+                                                    "Ipv6AddressCount",
+                                                    "Ipv6Addresses",
+                                                    "Ipv6Prefix",
+                                                    "Ipv6PrefixCount",
+                                                    "KernelId",
+                                                    "LaunchGroup",
+                                                    "LicenseSpecification",
+                                                    "MaintenanceOptions",
+                                                    "MaintenanceStrategies",
+                                                    "MaxTotalPrice",
+                                                    "MetricCategoryId",
+                                                    "NetworkCardIndex",
+                                                    "NetworkPerformanceOptions",
+                                                    "Operator",
+                                                    "OutpostArn",
+                                                    "PartitionNumber",
+                                                    "PrimaryIpv6",
+                                                    "PrivateDnsNameOptions",
+                                                    "RamDiskId",
+                                                    "RamdiskId",
+                                                    "SecondaryInterface",
+                                                    "SecondaryPrivateIpAddressCount",
+                                                    "VirtualName"};
 
 /// Known to AWS, and refused because it would change where or how a machine runs.
-constexpr std::array<std::string_view, 12> kNotPlayed{
-    "InstanceRequirements", "CapacityReservationTarget", "CapacityReservationOptions",
-    "ReservedCapacityOptions", "HostResourceGroupArn", "HostId", "LaunchTemplate",
-    "HibernationOptions", "NetworkInterfaceId", "PrivateIpAddresses", "GroupName", "SpreadDomain"};
+constexpr std::array<std::string_view, 12> kNotPlayed{"InstanceRequirements",
+                                                      "CapacityReservationTarget",
+                                                      "CapacityReservationOptions",
+                                                      "ReservedCapacityOptions",
+                                                      "HostResourceGroupArn",
+                                                      "HostId",
+                                                      "LaunchTemplate",
+                                                      "HibernationOptions",
+                                                      "NetworkInterfaceId",
+                                                      "PrivateIpAddresses",
+                                                      "GroupName",
+                                                      "SpreadDomain"};
 
 std::vector<std::string_view> segments_of(std::string_view name) {
   std::vector<std::string_view> parts;
@@ -67,9 +111,8 @@ bool contains_any(std::string_view name, const auto& words) {
 
 /// Parameters whose empty value counts as absent; elsewhere an empty value is a value.
 bool is_absent_when_empty(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kNames{"IamInstanceProfile.Name",
-                                                   "Placement.AvailabilityZone", "SubnetId",
-                                                   "UserData", "VpcId"};
+  constexpr std::array<std::string_view, 5> kNames{
+      "IamInstanceProfile.Name", "Placement.AvailabilityZone", "SubnetId", "UserData", "VpcId"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -150,8 +193,8 @@ Answer<std::string> Parameters::word(const std::string& name,
 std::vector<int> Parameters::indices(const std::string& name) const {
   std::set<int> found;
   const std::string prefix = name + ".";
-  for (auto at = values_.lower_bound(prefix);
-       at != values_.end() && at->first.starts_with(prefix); ++at) {
+  for (auto at = values_.lower_bound(prefix); at != values_.end() && at->first.starts_with(prefix);
+       ++at) {
     const std::string_view rest = std::string_view(at->first).substr(prefix.size());
     if (const auto index = index_of(rest.substr(0, rest.find('.')))) found.insert(*index);
   }
@@ -209,9 +252,9 @@ Answer<std::map<std::string, ec2model::Tags>> Parameters::tag_specifications(
     const std::string at = fmt::format("TagSpecification.{}", index);
     const std::string type = text(at + ".ResourceType");
     if (std::find(allowed.begin(), allowed.end(), type) == allowed.end()) {
-      return refuse("InvalidParameterValue",
-                    fmt::format("'{}' is not a valid taggable resource type for this operation.",
-                                type));
+      return refuse(
+          "InvalidParameterValue",
+          fmt::format("'{}' is not a valid taggable resource type for this operation.", type));
     }
     Answer<ec2model::Tags> read = tags(at + ".Tag");
     if (!read) return tl::unexpected<Ec2Error>(read.error());

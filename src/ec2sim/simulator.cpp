@@ -58,12 +58,12 @@ Status Simulator::lock_state() {
   const std::string path = options_.state_dir + "/lock";
   lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock_ < 0) {
-    return fail(ErrorKind::forbidden, fmt::format("cannot write {}: {}", path, std::strerror(errno)),
+    return fail(ErrorKind::forbidden,
+                fmt::format("cannot write {}: {}", path, std::strerror(errno)),
                 "Name a folder that can be written with --state.");
   }
   if (flock(lock_, LOCK_EX | LOCK_NB) == 0) return {};
-  return fail(ErrorKind::conflict,
-              fmt::format("another ec2sim uses {}", options_.state_dir),
+  return fail(ErrorKind::conflict, fmt::format("another ec2sim uses {}", options_.state_dir),
               "Stop it, or name another folder with --state.");
 }
 
@@ -91,11 +91,12 @@ Status Simulator::start() {
                         ? std::nullopt
                         : muster::parse_integer(options_.listen.substr(colon + 1));
   if (!port || *port < 0 || *port > 65535) {
-    return fail(ErrorKind::invalid_input, fmt::format("--listen \"{}\" has no port", options_.listen),
+    return fail(ErrorKind::invalid_input,
+                fmt::format("--listen \"{}\" has no port", options_.listen),
                 "Write ADDRESS:PORT, for example 127.0.0.1:0.");
   }
-  auto acceptor = muster::http::listen(executor_, options_.listen.substr(0, colon),
-                                       static_cast<int>(*port));
+  auto acceptor =
+      muster::http::listen(executor_, options_.listen.substr(0, colon), static_cast<int>(*port));
   if (!acceptor) return tl::unexpected<muster::Error>(acceptor.error());
 
   HostOptions host{options_.name, options_.state_dir, options_.image_root};
@@ -137,8 +138,8 @@ Status Simulator::start() {
 
   auto services = host_->listen_in_vpc(kServices, 80);
   if (!services) return tl::unexpected<muster::Error>(services.error());
-  api_server_ = std::make_unique<muster::http::Server>(executor_, *api_,
-                                                       muster::http::ServerLimits{}, log_);
+  api_server_ =
+      std::make_unique<muster::http::Server>(executor_, *api_, muster::http::ServerLimits{}, log_);
   metadata_server_ = std::make_unique<muster::http::Server>(executor_, *metadata_,
                                                             muster::http::ServerLimits{}, log_);
   endpoint_ = fmt::format("http://{}:{}", options_.listen.substr(0, colon),

@@ -45,27 +45,31 @@ void add_file(Plan& plan, const Node& file) {
   if (encoding == "b64" || encoding == "base64") {
     encoded = content;
   } else if (!encoding.empty() && encoding != "text/plain") {
-    return complain(plan, fmt::format("write_files encoding \"{}\" is not supported yet", encoding));
+    return complain(plan,
+                    fmt::format("write_files encoding \"{}\" is not supported yet", encoding));
   }
   const bool appends = file.text_at({"append"}) == "true";
   const std::string mode = file.text_at({"permissions"});
   const std::string owner = file.text_at({"owner"});
-  plan.files += fmt::format("mkdir -p \"$(dirname {0})\"\nbase64 -d {2} {0} <<'EC2SIM'\n{1}\nEC2SIM\n",
-                            shell_quote(path), encoded, appends ? ">>" : ">");
-  plan.files += fmt::format("chmod {} {}\n", mode.empty() ? "0644" : shell_quote(mode),
-                            shell_quote(path));
-  if (!owner.empty()) plan.files += fmt::format("chown {} {}\n", shell_quote(owner), shell_quote(path));
+  plan.files +=
+      fmt::format("mkdir -p \"$(dirname {0})\"\nbase64 -d {2} {0} <<'EC2SIM'\n{1}\nEC2SIM\n",
+                  shell_quote(path), encoded, appends ? ">>" : ">");
+  plan.files +=
+      fmt::format("chmod {} {}\n", mode.empty() ? "0644" : shell_quote(mode), shell_quote(path));
+  if (!owner.empty())
+    plan.files += fmt::format("chown {} {}\n", shell_quote(owner), shell_quote(path));
 }
 
 void add_keys(Plan& plan, const Node& keys, const std::string& user) {
   plan.keys += fmt::format(
-      "home=$(getent passwd {0} | cut -d: -f6)\nmkdir -p \"$home/.ssh\"\nchmod 700 \"$home/.ssh\"\n",
+      "home=$(getent passwd {0} | cut -d: -f6)\nmkdir -p \"$home/.ssh\"\nchmod 700 "
+      "\"$home/.ssh\"\n",
       user);
   for (const Node& key : keys.items) {
     plan.keys += fmt::format("echo {} >> \"$home/.ssh/authorized_keys\"\n", shell_quote(key.text));
   }
-  plan.keys += fmt::format(
-      "chmod 600 \"$home/.ssh/authorized_keys\"\nchown -R {0}: \"$home/.ssh\"\n", user);
+  plan.keys +=
+      fmt::format("chmod 600 \"$home/.ssh/authorized_keys\"\nchown -R {0}: \"$home/.ssh\"\n", user);
 }
 
 void add_config(Plan& plan, std::string_view text, const std::string& user) {

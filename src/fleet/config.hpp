@@ -9,9 +9,9 @@ namespace muster {
 
 /// What `muster.yml` says. Immutable once loaded.
 struct Config {
-  std::string file;                  ///< Where it was read; empty without one.
-  std::string cluster = "default";   ///< All that one installation owns carries this tag.
-  std::string region;                ///< Empty: the AWS default.
+  std::string file;                 ///< Where it was read; empty without one.
+  std::string cluster = "default";  ///< All that one installation owns carries this tag.
+  std::string region;               ///< Empty: the AWS default.
   std::map<std::string, Pool> pools;
 };
 

@@ -42,28 +42,29 @@ struct SshPolicy {
 /// A named kind of machine and the policy for launching it. Immutable once loaded.
 struct Pool {
   PoolName name;
-  std::string image;                       ///< An AMI id, or a name pattern with its owner.
-  std::string image_owner = "self";        ///< Account id, `self`, `amazon`.
-  std::vector<std::string> types;          ///< Instance types, the preferred one first.
-  std::string region;                      ///< Empty: the configuration's, then the AWS default.
-  std::vector<std::string> subnets;        ///< Ids; empty: the default VPC's.
+  std::string image;                         ///< An AMI id, or a name pattern with its owner.
+  std::string image_owner = "self";          ///< Account id, `self`, `amazon`.
+  std::vector<std::string> types;            ///< Instance types, the preferred one first.
+  std::string region;                        ///< Empty: the configuration's, then the AWS default.
+  std::vector<std::string> subnets;          ///< Ids; empty: the default VPC's.
   std::vector<std::string> security_groups;  ///< Ids or names; empty: the VPC's default group.
   OnDemandRule on_demand = OnDemandRule::fallback;
-  std::string max_price;                   ///< USD an hour for spot; empty: the on-demand price.
+  std::string max_price;  ///< USD an hour for spot; empty: the on-demand price.
   int max_instances = 10;
   DiskPolicy disk;
-  std::string iam_profile;                 ///< Name or ARN of an instance profile; empty: none.
-  std::string key_name;                    ///< An EC2 key pair beside muster's own key.
-  std::optional<bool> public_ip;           ///< Absent: the subnet's rule.
-  std::string private_ip;                  ///< A fixed address; only for pools of one machine.
-  bool monitoring = false;                 ///< Detailed CloudWatch monitoring.
-  std::string instance_name;               ///< The `Name` tag; empty: `muster <pool>`.
+  std::string iam_profile;        ///< Name or ARN of an instance profile; empty: none.
+  std::string key_name;           ///< An EC2 key pair beside muster's own key.
+  std::optional<bool> public_ip;  ///< Absent: the subnet's rule.
+  std::string private_ip;         ///< A fixed address; only for pools of one machine.
+  bool monitoring = false;        ///< Detailed CloudWatch monitoring.
+  std::string instance_name;      ///< The `Name` tag; empty: `muster <pool>`.
   std::map<std::string, std::string> tags;
-  std::string user_data;                   ///< Run after muster's own: `#!` script or `#cloud-config`.
+  std::string user_data;  ///< Run after muster's own: `#!` script or `#cloud-config`.
   SshPolicy ssh;
   int metadata_hop_limit = 1;
   Duration boot_timeout = std::chrono::minutes{5};  ///< From launch to a usable machine.
-  Duration dead_man = std::chrono::minutes{10};     ///< Without word from muster: the machine ends itself.
+  Duration dead_man =
+      std::chrono::minutes{10};  ///< Without word from muster: the machine ends itself.
 };
 
 /// One place in which a pool may launch.

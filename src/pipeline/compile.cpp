@@ -24,10 +24,14 @@ bool is_run(const Step& step, const Metadata& metadata, const CompileOptions& op
     return std::find(names.begin(), names.end(), step.name) != names.end();
   };
   if ((!options.include.empty() && !is_in(options.include)) || is_in(options.exclude)) return false;
-  const std::map<std::string, std::string> values{
-      {"branch", metadata.target_branch}, {"event", metadata.event},   {"action", metadata.action},
-      {"ref", metadata.ref},              {"repo", metadata.slug()},   {"target", metadata.deploy_to},
-      {"cron", metadata.cron},            {"instance", metadata.system_host}};
+  const std::map<std::string, std::string> values{{"branch", metadata.target_branch},
+                                                  {"event", metadata.event},
+                                                  {"action", metadata.action},
+                                                  {"ref", metadata.ref},
+                                                  {"repo", metadata.slug()},
+                                                  {"target", metadata.deploy_to},
+                                                  {"cron", metadata.cron},
+                                                  {"instance", metadata.system_host}};
   return std::all_of(step.when.by_key.begin(), step.when.by_key.end(),
                      [&](const auto& one) { return one.second.matches(values.at(one.first)); });
 }
@@ -77,9 +81,9 @@ std::string container_workspace(const Pipeline& pipeline) {
   std::string full = path.empty() ? base : base + "/" + path;
   while (full.size() > 1 && full.ends_with('/')) full.pop_back();
   bool is_restricted = full == "/" || full == "/etc" || full == "/var" || !full.starts_with('/');
-  for (const char* folder : {"/etc/docker", "/var/run", "/proc", "/usr/local/bin",
-                             "/usr/local/sbin", "/usr/bin", "/bin", "/mnt", "/mount", "/media",
-                             "/sys", "/dev"}) {
+  for (const char* folder :
+       {"/etc/docker", "/var/run", "/proc", "/usr/local/bin", "/usr/local/sbin", "/usr/bin", "/bin",
+        "/mnt", "/mount", "/media", "/sys", "/dev"}) {
     is_restricted = is_restricted || is_below(full, folder);
   }
   return is_restricted ? "/drone/src" : full;
@@ -98,12 +102,11 @@ class Compiler {
     stage_.root = options.root;
     stage_.home = options.root + "/home/drone";
     stage_.source = options.root + "/drone/src";
-    stage_.folders = {options.root,           options.root + "/home", stage_.home,
-                      options.root + "/drone", stage_.source,          options.root + "/opt"};
+    stage_.folders = {options.root,  options.root + "/home", stage_.home, options.root + "/drone",
+                      stage_.source, options.root + "/opt"};
     stage_.network = "muster-" + options.id;
     for (const Volume& volume : pipeline.volumes) {
-      stage_.volumes.push_back(
-          {volume_name(volume.name), volume.is_memory, volume.size_bytes_max});
+      stage_.volumes.push_back({volume_name(volume.name), volume.is_memory, volume.size_bytes_max});
     }
   }
 
@@ -134,8 +137,7 @@ class Compiler {
     out["DRONE_STAGE_ARCH"] = pipeline_.platform_arch;
     out["DRONE_STAGE_VARIANT"] = "";
     out["DRONE_STAGE_MACHINE"] = metadata_.machine;
-    const std::string author =
-        metadata_.author_name.empty() ? "drone" : metadata_.author_name;
+    const std::string author = metadata_.author_name.empty() ? "drone" : metadata_.author_name;
     const std::string mail =
         metadata_.author_email.empty() ? "noreply@drone" : metadata_.author_email;
     out["GIT_AUTHOR_NAME"] = author;

@@ -81,9 +81,8 @@ class Linter {
       if (name == step.name) {
         error(step.mark, fmt::format("linter: cyclical step dependency detected: {}", name));
       } else if (!names_.contains(name)) {
-        const bool is_later =
-            std::any_of(pipeline_.steps.begin(), pipeline_.steps.end(),
-                        [&](const Step& other) { return other.name == name; });
+        const bool is_later = std::any_of(pipeline_.steps.begin(), pipeline_.steps.end(),
+                                          [&](const Step& other) { return other.name == name; });
         error(step.mark,
               fmt::format("linter: unknown step dependency detected: {} references {}", step.name,
                           name),
@@ -109,8 +108,9 @@ class Linter {
           std::any_of(pipeline_.volumes.begin(), pipeline_.volumes.end(),
                       [&](const Volume& volume) { return volume.name == mount.name; });
       if (!is_known) {
-        error(step.mark, fmt::format("step {} mounts volume {}, which the pipeline does not have.",
-                                     step.name, mount.name),
+        error(step.mark,
+              fmt::format("step {} mounts volume {}, which the pipeline does not have.", step.name,
+                          mount.name),
               "Add it to volumes with temp: {}.");
       }
     }

@@ -10,9 +10,8 @@ namespace muster::pipeline {
 
 bool Condition::matches(const std::string& value) const {
   const auto any = [&](const std::vector<std::string>& patterns) {
-    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-      return matches_glob(pattern, value);
-    });
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& pattern) { return matches_glob(pattern, value); });
   };
   if (any(exclude)) return false;
   return include.empty() || any(include);
@@ -268,8 +267,8 @@ void Reader::instance(const Node& node, InstanceBlock& out) {
            {"tags", tags}},
           {"private_key", "public_key", "use", "use_pool"});
   if (!out.market_type.empty() && out.market_type != "spot" && out.market_type != "on-demand") {
-    error(node.mark, "instance.market_type",
-          fmt::format("\"{}\" is no market.", out.market_type), "Use spot or on-demand.");
+    error(node.mark, "instance.market_type", fmt::format("\"{}\" is no market.", out.market_type),
+          "Use spot or on-demand.");
   }
 }
 
@@ -309,24 +308,28 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
   const NodeReader::Keys keys{
       {"kind", [](const Node&) {}},
       {"version", [](const Node&) {}},
-      {"type", [&](const Node& at) { out.type = at.text.empty() ? "docker" : reader.text(at, "type"); }},
-      {"name", [&](const Node& at) { out.name = at.text.empty() ? "default" : reader.text(at, "name"); }},
+      {"type",
+       [&](const Node& at) { out.type = at.text.empty() ? "docker" : reader.text(at, "type"); }},
+      {"name",
+       [&](const Node& at) { out.name = at.text.empty() ? "default" : reader.text(at, "name"); }},
       {"platform", [&](const Node& at) { reader.platform(at, out); }},
       {"pool",
        [&](const Node& at) {
-         reader.members(at, "pool",
-                        {{"use", [&](const Node& use) { out.pool = reader.text(use, "pool.use"); }}});
+         reader.members(
+             at, "pool",
+             {{"use", [&](const Node& use) { out.pool = reader.text(use, "pool.use"); }}});
        }},
       {"clone", [&](const Node& at) { reader.clone(at, out.clone); }},
       {"workspace",
        [&](const Node& at) {
-         reader.members(
-             at, "workspace",
-             {{"base",
-               [&](const Node& value) { out.workspace_base = reader.text(value, "workspace.base"); }},
-              {"path", [&](const Node& value) {
-                 out.workspace_path = reader.text(value, "workspace.path");
-               }}});
+         reader.members(at, "workspace",
+                        {{"base",
+                          [&](const Node& value) {
+                            out.workspace_base = reader.text(value, "workspace.base");
+                          }},
+                         {"path", [&](const Node& value) {
+                            out.workspace_path = reader.text(value, "workspace.path");
+                          }}});
        }},
       {"environment",
        [&](const Node& at) { out.environment = reader.environment(at, "environment"); }},

@@ -76,18 +76,18 @@ struct Stage {
   std::string pool;
   std::string platform_os;
   std::string platform_arch;
-  std::string root;                     ///< The stage's own folder on the machine.
-  std::string source;                   ///< Where the repository is checked out, below the root.
+  std::string root;    ///< The stage's own folder on the machine.
+  std::string source;  ///< Where the repository is checked out, below the root.
   std::string home;
-  std::vector<std::string> folders;     ///< To make, in this order, mode 0700.
-  std::string network;                  ///< Of the containers.
-  std::vector<Volume> volumes;          ///< By their names in the engine.
+  std::vector<std::string> folders;  ///< To make, in this order, mode 0700.
+  std::string network;               ///< Of the containers.
+  std::vector<Volume> volumes;       ///< By their names in the engine.
   std::vector<StageStep> steps;
 };
 
 struct CompileOptions {
   std::string root = "/tmp/muster";
-  std::string id = "run";          ///< Makes names in the engine unique.
+  std::string id = "run";            ///< Makes names in the engine unique.
   std::vector<std::string> include;  ///< Steps to keep; empty: all.
   std::vector<std::string> exclude;
 };
@@ -99,7 +99,8 @@ struct CompileOptions {
 /// The variables for `${…}` and of every step: System, Repo, Build, Stage and Link.
 [[nodiscard]] std::map<std::string, std::string> build_environment(const Metadata& metadata);
 
-/// A traced POSIX script of the commands: each is shown as `+ command`, the first that fails ends it.
+/// A traced POSIX script of the commands: each is shown as `+ command`, the first that fails ends
+/// it.
 [[nodiscard]] std::string traced_script(const std::vector<std::string>& commands);
 
 /// `Build It!` as `build-it`.

@@ -52,7 +52,8 @@ bool matches_shell(std::string_view pattern, std::string_view text) {
 /// One pass over the text, left to right.
 class Expander {
  public:
-  Expander(std::string_view text, const Variables& variables) : text_(text), variables_(variables) {}
+  Expander(std::string_view text, const Variables& variables)
+      : text_(text), variables_(variables) {}
 
   std::string run() {
     std::string out;
@@ -146,7 +147,8 @@ class Expander {
     if (peek() != '}') throw Refusal{"bad substitution"};
     ++at_;
     const auto change = kind == '^' ? upper : lower;
-    for (std::size_t i = 0; i < value.size() && (is_all || i == 0); ++i) value[i] = change(value[i]);
+    for (std::size_t i = 0; i < value.size() && (is_all || i == 0); ++i)
+      value[i] = change(value[i]);
     return value;
   }
 
@@ -262,8 +264,9 @@ Result<std::string> substitute(std::string_view text, const Variables& variables
   try {
     return expander.run();
   } catch (const Refusal& refusal) {
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(
-                                                                     expander.place()), '\n');
+    const auto line =
+        1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(expander.place()),
+                       '\n');
     return fail(ErrorKind::invalid_input, fmt::format("line {}: {}", line, refusal.what),
                 "Write $${ where the shell is to see ${.");
   }

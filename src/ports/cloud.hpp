@@ -27,7 +27,7 @@ struct LaunchSpec {
   std::string max_price;
   bool monitoring = false;
   int metadata_hop_limit = 1;
-  std::string user_data;  ///< Raw, at most 16 KiB; holds no secret.
+  std::string user_data;                    ///< Raw, at most 16 KiB; holds no secret.
   std::map<std::string, std::string> tags;  ///< On instances, volumes, interfaces, spot requests.
 };
 
@@ -63,8 +63,8 @@ struct InstanceFilter {
 };
 
 /// The machines of a cloud. Errors: every kind; capacity_unavailable and quota_exceeded only from
-/// `launch`. A call that may have acted although it failed is `unavailable`, `timeout` or `corrupt`:
-/// send the same frozen call again.
+/// `launch`. A call that may have acted although it failed is `unavailable`, `timeout` or
+/// `corrupt`: send the same frozen call again.
 class Cloud {
  public:
   virtual ~Cloud() = default;

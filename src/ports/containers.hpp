@@ -27,7 +27,7 @@ struct ContainerSpec {
   std::string name;
   std::string image;
   std::string network;
-  std::string alias;  ///< Its name on the network.
+  std::string alias;                    ///< Its name on the network.
   std::vector<std::string> entrypoint;  ///< Empty: the image's.
   std::vector<std::string> command;     ///< Empty: the image's, unless an entrypoint is given.
   std::vector<std::pair<std::string, std::string>> environment;

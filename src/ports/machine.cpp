@@ -18,7 +18,8 @@ std::string shell_quote(std::string_view text) {
 
 std::string shell_command(const ExecRequest& request) {
   std::string script;
-  if (!request.folder.empty()) script += fmt::format("cd {} || exit 127\n", shell_quote(request.folder));
+  if (!request.folder.empty())
+    script += fmt::format("cd {} || exit 127\n", shell_quote(request.folder));
   for (const auto& [name, value] : request.environment) {
     script += fmt::format("export {}={}\n", name, shell_quote(value));
   }

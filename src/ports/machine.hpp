@@ -35,10 +35,10 @@ class StreamOpener {
 
 /// A command for the machine's shell.
 struct ExecRequest {
-  std::string command;                                            ///< Run by `sh`.
+  std::string command;                                             ///< Run by `sh`.
   std::vector<std::pair<std::string, std::string>> environment{};  ///< No secrets: `ps` shows it.
   std::string folder{};                                            ///< Empty: the user's home.
-  std::string input{};                                             ///< Standard input, then its end.
+  std::string input{};  ///< Standard input, then its end.
 };
 
 struct ExitStatus {

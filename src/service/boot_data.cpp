@@ -43,9 +43,9 @@ fi
                                    fmt::arg("key", shell_quote(data.public_key)));
   if (data.user_data.empty()) return script;
   const bool is_script = data.user_data.starts_with("#!");
-  return wire::write_multipart({{"text/x-shellscript", std::move(script)},
-                                {is_script ? "text/x-shellscript" : "text/cloud-config",
-                                 data.user_data}});
+  return wire::write_multipart(
+      {{"text/x-shellscript", std::move(script)},
+       {is_script ? "text/x-shellscript" : "text/cloud-config", data.user_data}});
 }
 
 std::string extend_dead_man_command(Duration dead_man) {

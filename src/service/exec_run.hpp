@@ -23,8 +23,8 @@ struct ExecRunRequest {
 
 struct ExecRunResult {
   StageResult stage;
-  Duration took{};         ///< From the launch call on.
-  bool is_clean = true;    ///< The machine is gone, or was told to go.
+  Duration took{};          ///< From the launch call on.
+  bool is_clean = true;     ///< The machine is gone, or was told to go.
   std::string left_behind;  ///< What is not, for people.
 };
 

@@ -25,8 +25,7 @@ wire::SshKeyPair key_of(const Secret& cluster_secret, const IntentId& intent) {
 std::map<std::string, std::string> tags_of(const Pool& pool, const std::string& cluster,
                                            const IntentId& intent, const RunId& run) {
   std::map<std::string, std::string> tags = pool.tags;
-  tags["Name"] =
-      pool.instance_name.empty() ? "muster " + pool.name.value() : pool.instance_name;
+  tags["Name"] = pool.instance_name.empty() ? "muster " + pool.name.value() : pool.instance_name;
   tags["muster:cluster"] = cluster;
   tags["muster:pool"] = pool.name.value();
   tags["muster:intent"] = intent.value();
@@ -148,7 +147,8 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent.call);
   const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
   if (!launched) {
-    if (is_outcome_unknown(launched.error().kind)) co_return tl::unexpected<Error>(launched.error());
+    if (is_outcome_unknown(launched.error().kind))
+      co_return tl::unexpected<Error>(launched.error());
     unfinished_.reset();
     Task<Status> noting = parts_.store.set_intent(machine.intent, IntentState::refused, {});
     const Status noted = co_await std::move(noting);
@@ -161,17 +161,17 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   const Status noted = co_await std::move(noting);
   if (!noted) co_return within("intent", machine.intent.value(), noted.error());
   unfinished_.reset();
-  parts_.log.info("instance_launched", {{"pool", pool->name},
-                                        {"instance_id", machine.instance.id},
-                                        {"intent", machine.intent}});
+  parts_.log.info(
+      "instance_launched",
+      {{"pool", pool->name}, {"instance_id", machine.instance.id}, {"intent", machine.intent}});
   co_return machine;
 }
 
 tl::unexpected<Error> Launcher::no_room(const Pool& pool, const std::vector<Attempt>& attempts,
                                         Duration took) {
-  std::string text = fmt::format("no capacity for pool {}: tried {} offering{} in {}, none had room",
-                                 pool.name.value(), attempts.size(),
-                                 attempts.size() == 1 ? "" : "s", format_duration(took));
+  std::string text = fmt::format(
+      "no capacity for pool {}: tried {} offering{} in {}, none had room", pool.name.value(),
+      attempts.size(), attempts.size() == 1 ? "" : "s", format_duration(took));
   for (const Attempt& attempt : attempts) {
     text += fmt::format("\n  {:<11} {:<12} {:<10} {:<30} {}", attempt.offering.zone,
                         attempt.offering.instance_type, to_string(attempt.offering.capacity_type),
@@ -180,12 +180,14 @@ tl::unexpected<Error> Launcher::no_room(const Pool& pool, const std::vector<Atte
   const std::string key = "pools." + pool.name.value();
   const std::string remedy =
       pool.on_demand == OnDemandRule::never
-          ? fmt::format("The pool allows no on-demand. Allow it ({}.on_demand: fallback), add "
-                        "instance types, or try again later.",
-                        key)
-          : fmt::format("Add instance types ({0}.types) or subnets ({0}.subnets), or try again "
-                        "later.",
-                        key);
+          ? fmt::format(
+                "The pool allows no on-demand. Allow it ({}.on_demand: fallback), add "
+                "instance types, or try again later.",
+                key)
+          : fmt::format(
+                "Add instance types ({0}.types) or subnets ({0}.subnets), or try again "
+                "later.",
+                key);
   const bool is_quota = std::all_of(attempts.begin(), attempts.end(), [](const Attempt& attempt) {
     return attempt.error.kind == ErrorKind::quota_exceeded;
   });
@@ -216,8 +218,7 @@ Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
 Task<Result<CloudInstance>> Launcher::look_up(InstanceId id) {
   InstanceFilter filter;
   filter.ids = {id};
-  Task<Result<std::vector<CloudInstance>>> listing =
-      parts_.cloud.list_instances(std::move(filter));
+  Task<Result<std::vector<CloudInstance>>> listing = parts_.cloud.list_instances(std::move(filter));
   const Result<std::vector<CloudInstance>> found = co_await std::move(listing);
   if (!found) co_return tl::unexpected<Error>(found.error());
   // A fresh instance may not be visible yet: that says nothing.
@@ -243,8 +244,8 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
       const Result<CloudInstance> seen = co_await std::move(looking);
       next_look = parts_.clock.monotonic() + 5s;
       if (seen) instance = *seen;
-      const bool is_ending = seen && seen->state != InstanceState::pending &&
-                             seen->state != InstanceState::running;
+      const bool is_ending =
+          seen && seen->state != InstanceState::pending && seen->state != InstanceState::running;
       if (is_ending) {
         co_return fail(ErrorKind::unavailable,
                        fmt::format("{} ended before it could be used: {}", id, seen->state_reason),
@@ -272,7 +273,8 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
         co_return reached;
       }
       // The key comes with user data, which may run a moment after sshd.
-      const bool may_come = is_retryable(reached.error().kind) || reached.error().code == "KeyRefused";
+      const bool may_come =
+          is_retryable(reached.error().kind) || reached.error().code == "KeyRefused";
       if (!may_come) co_return reached;
       waiting_for = reached.error().message;
       pause = std::min<Duration>(pause, 250ms);
@@ -280,13 +282,14 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause + pause / 2, 3s);
   }
-  co_return fail(ErrorKind::timeout,
-                 fmt::format("{} was not usable within {}; still waiting for {}", id,
-                             format_duration(pool.boot_timeout), waiting_for),
-                 fmt::format("Check that the image runs cloud-init and sshd and has a user {}, that "
-                             "the security group lets port {} in from here, or raise boot_timeout.",
-                             pool.ssh.user, pool.ssh.port),
-                 "E0420");
+  co_return fail(
+      ErrorKind::timeout,
+      fmt::format("{} was not usable within {}; still waiting for {}", id,
+                  format_duration(pool.boot_timeout), waiting_for),
+      fmt::format("Check that the image runs cloud-init and sshd and has a user {}, that "
+                  "the security group lets port {} in from here, or raise boot_timeout.",
+                  pool.ssh.user, pool.ssh.port),
+      "E0420");
 }
 
 Task<Status> Launcher::terminate(LaunchedMachine machine) {

@@ -36,7 +36,10 @@ fi
 
 /// Output on the one stream, the content of `exit` on the other. It ends when its input does.
 constexpr std::string_view kFollow = R"sh(d=$1
-tail -c "+$2" -f "$d/log" 2> /dev/null < /dev/null &
+# Where tail cannot watch a file (overlays, for one) it looks once a second unless told otherwise.
+often=
+if tail -s 0.05 -c +1 /dev/null 2> /dev/null; then often='-s 0.05'; fi
+tail $often -c "+$2" -f "$d/log" 2> /dev/null < /dev/null &
 t=$!
 while [ ! -e "$d/exit" ]; do
   if ! kill -0 "$(cat "$d/pid" 2> /dev/null)" 2> /dev/null; then
@@ -80,8 +83,7 @@ Task<Status> RemoteStep::start(std::string script) {
 
 Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on_output) {
   ExecRequest request;
-  request.command =
-      with_arguments(kFollow, {folder_, std::to_string(progress->offset + 1)});
+  request.command = with_arguments(kFollow, {folder_, std::to_string(progress->offset + 1)});
   Task<Result<std::unique_ptr<RemoteProcess>>> starting = machine_.start(std::move(request));
   Result<std::unique_ptr<RemoteProcess>> process = co_await std::move(starting);
   if (!process) co_return tl::unexpected<Error>(process.error());

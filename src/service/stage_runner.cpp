@@ -101,8 +101,9 @@ std::string StageRunner::host_script(const StageStep& step) const {
     if (is_shell_name(name)) script += export_line(name, value);
   }
   // The commands stand in a file of their own, so that they start with a clean shell.
-  return script + fmt::format("cat > \"$d/script\" <<'MUSTER_SCRIPT_END'\n{}\nMUSTER_SCRIPT_END\n",
-                              step.script) +
+  return script +
+         fmt::format("cat > \"$d/script\" <<'MUSTER_SCRIPT_END'\n{}\nMUSTER_SCRIPT_END\n",
+                     step.script) +
          "exec /bin/sh \"$d/script\"\n";
 }
 

@@ -9,9 +9,8 @@ namespace {
 
 constexpr std::string_view kBegin = "-----BEGIN SSH HOST KEY KEYS-----";
 constexpr std::string_view kEnd = "-----END SSH HOST KEY KEYS-----";
-constexpr std::array<std::string_view, 5> kTypes{"ssh-ed25519", "ecdsa-sha2-nistp256",
-                                                 "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
-                                                 "ssh-rsa"};
+constexpr std::array<std::string_view, 5> kTypes{
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"};
 
 /// A key in a line such as `<14>ec2: ssh-ed25519 AAAA… root@host`; its blob must name its type.
 bool read_key(std::string_view line, HostKey& key) {

@@ -54,8 +54,7 @@ std::optional<std::string> base64_decode(std::string_view text) {
   out.reserve(text.size() / 4 * 3);
   for (std::size_t i = 0; i < text.size(); i += 4) {
     const bool is_last = i + 4 == text.size();
-    const std::size_t padding =
-        is_last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2U : 1U) : 0U;
+    const std::size_t padding = is_last && text[i + 3] == '=' ? (text[i + 2] == '=' ? 2U : 1U) : 0U;
     std::uint32_t group = 0;
     for (std::size_t j = 0; j < 4; ++j) {
       const int value = j >= 4 - padding ? 0 : base64_value(text[i + j]);
@@ -138,9 +137,8 @@ std::optional<Parameters> form_decode(std::string_view text, std::size_t count_m
     if (out.size() == count_max) return std::nullopt;
     const std::size_t equals = pair.find('=');
     auto name = percent_decode(pair.substr(0, equals), true);
-    auto value = equals == std::string_view::npos
-                     ? std::optional<std::string>(std::string())
-                     : percent_decode(pair.substr(equals + 1), true);
+    auto value = equals == std::string_view::npos ? std::optional<std::string>(std::string())
+                                                  : percent_decode(pair.substr(equals + 1), true);
     if (!name || !value) return std::nullopt;
     out.emplace_back(std::move(*name), std::move(*value));
   }

@@ -50,7 +50,8 @@ Result<IniFile> parse_ini(std::string_view text, std::string_view file) {
     };
     if (line.front() == '[') {
       const std::size_t close = line.find(']');
-      if (close == std::string_view::npos) return refuse("a section name without a closing bracket");
+      if (close == std::string_view::npos)
+        return refuse("a section name without a closing bracket");
       section = &out[std::string(trimmed(line.substr(1, close - 1)))];
       outer.clear();
       continue;

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
-#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -171,8 +171,8 @@ std::size_t utf8_length(std::string_view text, std::size_t at) {
 
 Result<Node> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) {
-    return fail(ErrorKind::corrupt,
-                fmt::format("JSON of {} bytes, over the limit of {}", text.size(), limits.bytes_max));
+    return fail(ErrorKind::corrupt, fmt::format("JSON of {} bytes, over the limit of {}",
+                                                text.size(), limits.bytes_max));
   }
   json::parse_options options;
   options.max_depth = limits.depth_max;
@@ -189,8 +189,8 @@ Result<Node> parse_json(std::string_view text, const JsonLimits& limits) {
     const std::string why = parser.handler().duplicate.empty()
                                 ? (error ? error.message() : "it ends too early")
                                 : fmt::format("duplicate key \"{}\"", parser.handler().duplicate);
-    return fail(ErrorKind::corrupt, fmt::format("JSON, line {}, column {}: {}", mark.line,
-                                                mark.column, why));
+    return fail(ErrorKind::corrupt,
+                fmt::format("JSON, line {}, column {}: {}", mark.line, mark.column, why));
   }
   return std::move(parser.handler().open.front());
 }

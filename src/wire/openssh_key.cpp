@@ -34,8 +34,8 @@ std::string public_half(std::string_view seed) {
   MUSTER_CHECK(key != nullptr);
   std::string out(32, '\0');
   std::size_t size = out.size();
-  MUSTER_CHECK(EVP_PKEY_get_raw_public_key(
-                   key.get(), reinterpret_cast<unsigned char*>(out.data()), &size) == 1);
+  MUSTER_CHECK(EVP_PKEY_get_raw_public_key(key.get(), reinterpret_cast<unsigned char*>(out.data()),
+                                           &size) == 1);
   return out;
 }
 
@@ -47,8 +47,8 @@ SshKeyPair ssh_key_of_seed(std::string_view seed, std::string_view comment) {
   const std::string blob = field(kType) + field(half);
   // PROTOCOL.key of OpenSSH: the check number twice, the key, a comment, then padding 1, 2, 3, …
   const std::string check = sha256(seed).substr(0, 4);
-  std::string secret = check + check + field(kType) + field(half) +
-                       field(std::string(seed) + half) + field(comment);
+  std::string secret =
+      check + check + field(kType) + field(half) + field(std::string(seed) + half) + field(comment);
   for (char padding = 1; secret.size() % 8 != 0; ++padding) secret += padding;
   const std::string whole = std::string("openssh-key-v1\0", 15) + field("none") + field("none") +
                             field("") + number(1) + field(blob) + field(secret);

@@ -110,7 +110,8 @@ std::string canonical_request(const SigV4Request& request, const SigV4Scope& sco
   const std::string given = request.path.empty() ? "/" : request.path;
   const std::string path =
       is_s3 ? given : percent_encode(normalises_path ? normalised_path(given) : given, true);
-  std::string out = fmt::format("{}\n{}\n{}\n", request.method, path, canonical_query(request.query));
+  std::string out =
+      fmt::format("{}\n{}\n{}\n", request.method, path, canonical_query(request.query));
   for (const auto& [name, value] : canonical_headers(request.headers)) {
     out += fmt::format("{}:{}\n", name, value);
   }
@@ -142,16 +143,14 @@ void sign(SigV4Request& request, const AwsCredentials& credentials, std::string_
   const SigV4Scope scope = scope_of(now, region, service);
   const std::string signature = sigv4_signature(canonical_request(request, scope), amz_date, scope,
                                                 credentials.secret_access_key);
-  request.headers.emplace_back(
-      "authorization",
-      fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", kAlgorithm,
-                  credentials.access_key_id, scope.text(), signed_header_names(request.headers),
-                  signature));
+  request.headers.emplace_back("authorization",
+                               fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}",
+                                           kAlgorithm, credentials.access_key_id, scope.text(),
+                                           signed_header_names(request.headers), signature));
 }
 
-Parameters presign(SigV4Request request, const AwsCredentials& credentials,
-                   std::string_view region, std::string_view service, TimePoint now,
-                   std::chrono::seconds expires) {
+Parameters presign(SigV4Request request, const AwsCredentials& credentials, std::string_view region,
+                   std::string_view service, TimePoint now, std::chrono::seconds expires) {
   const SigV4Scope scope = scope_of(now, region, service);
   const std::string amz_date = format_iso8601_basic(now);
   Parameters& query = request.query;

@@ -21,9 +21,11 @@ Result<Url> parse_url(std::string_view text) {
   if (text.size() > 8192) return fail(ErrorKind::invalid_input, "a URL of over 8192 characters");
   const std::size_t colon = text.find("://");
   url.scheme = std::string(text.substr(0, colon == std::string_view::npos ? 0 : colon));
-  if (url.scheme != "http" && url.scheme != "https") return refuse("it starts with neither http:// nor https://");
+  if (url.scheme != "http" && url.scheme != "https")
+    return refuse("it starts with neither http:// nor https://");
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f) return refuse("it holds a space or control character");
+    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f)
+      return refuse("it holds a space or control character");
   }
   std::string_view rest = text.substr(colon + 3);
   const std::size_t end = rest.find_first_of("/?#");
@@ -46,7 +48,8 @@ Result<Url> parse_url(std::string_view text) {
   url.port = url.scheme == "http" ? 80 : 443;
   if (!port.empty()) {
     const auto number = port.starts_with(':') ? parse_integer(port.substr(1)) : std::nullopt;
-    if (!number || *number < 1 || *number > 65535) return refuse("its port is no number from 1 to 65535");
+    if (!number || *number < 1 || *number > 65535)
+      return refuse("its port is no number from 1 to 65535");
     url.port = static_cast<int>(*number);
   }
   const std::size_t question = rest.find('?');

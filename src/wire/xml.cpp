@@ -60,9 +60,9 @@ Result<XmlElement> parse_xml(std::string_view text, std::size_t bytes_max, std::
                 fmt::format("XML of {} bytes, over the limit of {}", text.size(), bytes_max));
   }
   pugi::xml_document document;
-  const pugi::xml_parse_result parsed = document.load_buffer(
-      text.data(), text.size(), pugi::parse_default | pugi::parse_ws_pcdata_single,
-      pugi::encoding_utf8);
+  const pugi::xml_parse_result parsed =
+      document.load_buffer(text.data(), text.size(),
+                           pugi::parse_default | pugi::parse_ws_pcdata_single, pugi::encoding_utf8);
   if (!parsed) {
     int line = 1;
     int column = 1;
@@ -70,8 +70,8 @@ Result<XmlElement> parse_xml(std::string_view text, std::size_t bytes_max, std::
       column = c == '\n' ? 1 : column + 1;
       if (c == '\n') ++line;
     }
-    return fail(ErrorKind::corrupt, fmt::format("XML, line {}, column {}: {}", line, column,
-                                                parsed.description()));
+    return fail(ErrorKind::corrupt,
+                fmt::format("XML, line {}, column {}: {}", line, column, parsed.description()));
   }
   XmlElement root;
   const pugi::xml_node element = document.document_element();
@@ -93,7 +93,8 @@ std::string xml_escape(std::string_view text) {
       case '"': out += "&quot;"; break;
       default:
         // XML 1.0 has no way to write other control characters.
-        out += static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' && c != '\r' ? '?' : c;
+        out +=
+            static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t' && c != '\r' ? '?' : c;
     }
   }
   return out;

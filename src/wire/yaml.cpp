@@ -64,8 +64,8 @@ class TreeBuilder : public YAML::EventHandler {
     const std::size_t at = offset(mark);
     const bool is_quote = at < text_.size() && (text_[at] == '"' || text_[at] == '\'');
     if (is_quote && !is_closed(text_, at)) throw Refusal{node.mark, "a quote that is never closed"};
-    const bool is_null = !node.is_quoted && node.tag.empty() && (value == "~" || value == "null" ||
-                                                                 value == "Null" || value == "NULL");
+    const bool is_null = !node.is_quoted && node.tag.empty() &&
+                         (value == "~" || value == "null" || value == "Null" || value == "NULL");
     if (is_null && !expects_key()) node.kind = Node::Kind::null;
     add(std::move(node), anchor);
   }
@@ -123,7 +123,8 @@ class TreeBuilder : public YAML::EventHandler {
   void count(std::size_t more, const YAML::Mark& mark) {
     nodes_ += more;
     if (nodes_ > options_.nodes_max) {
-      throw Refusal{place(mark), fmt::format("over {} values, aliases expanded", options_.nodes_max)};
+      throw Refusal{place(mark),
+                    fmt::format("over {} values, aliases expanded", options_.nodes_max)};
     }
   }
   [[nodiscard]] bool expects_key() const {
@@ -158,7 +159,8 @@ class TreeBuilder : public YAML::EventHandler {
       return;
     }
     if (!parent.has_key) {
-      if (!node.is_scalar() && !node.is_null()) throw Refusal{node.mark, "a key that is no plain text"};
+      if (!node.is_scalar() && !node.is_null())
+        throw Refusal{node.mark, "a key that is no plain text"};
       parent.has_key = true;
       parent.key = node.text;
       parent.key_mark = node.mark;

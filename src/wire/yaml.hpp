@@ -11,8 +11,8 @@
 namespace muster::wire {
 
 struct YamlOptions {
-  std::string file;              ///< Named in marks and errors.
-  int first_line = 1;            ///< The line in `file` at which the text starts.
+  std::string file;                ///< Named in marks and errors.
+  int first_line = 1;              ///< The line in `file` at which the text starts.
   bool allows_duplicates = false;  ///< The last one wins (Drone's dialect); otherwise an error.
   std::size_t bytes_max = 4 << 20;
   std::size_t depth_max = 64;

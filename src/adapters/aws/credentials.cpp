@@ -10,8 +10,7 @@ namespace {
 constexpr auto kRefreshBefore = std::chrono::minutes{10};
 
 tl::unexpected<Error> unsupported(const std::string& what, const std::string& where) {
-  return fail(ErrorKind::unauthenticated,
-              fmt::format("{} in {} is not supported yet", what, where),
+  return fail(ErrorKind::unauthenticated, fmt::format("{} in {} is not supported yet", what, where),
               "Export AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN instead, for "
               "example with: eval \"$(aws configure export-credentials --format env)\".");
 }
@@ -30,10 +29,11 @@ CredentialsChain::CredentialsChain(HttpTransport& transport, Clock& clock, Envir
 void CredentialsChain::forget() { cached_.reset(); }
 
 Task<Result<wire::AwsCredentials>> CredentialsChain::get() {
-  const bool is_fresh = cached_ && (!cached_->expiration ||
-                                    *cached_->expiration - clock_.now() > kRefreshBefore);
+  const bool is_fresh =
+      cached_ && (!cached_->expiration || *cached_->expiration - clock_.now() > kRefreshBefore);
   if (is_fresh) co_return *cached_;
-  for (const auto provider : {&CredentialsChain::from_environment, &CredentialsChain::from_profile}) {
+  for (const auto provider :
+       {&CredentialsChain::from_environment, &CredentialsChain::from_profile}) {
     Result<std::optional<wire::AwsCredentials>> found = (this->*provider)();
     if (!found) co_return tl::unexpected<Error>(found.error());
     if (!*found) continue;
@@ -77,9 +77,10 @@ Result<std::optional<wire::AwsCredentials>> CredentialsChain::from_profile() {
     if (!profile_.get(key).empty()) return unsupported(key, where);
   }
   if (id.empty() != secret.empty()) {
-    return fail(ErrorKind::unauthenticated,
-                fmt::format("{} has only one of aws_access_key_id and aws_secret_access_key", where),
-                fmt::format("Complete it in {}.", profile_.credentials_file));
+    return fail(
+        ErrorKind::unauthenticated,
+        fmt::format("{} has only one of aws_access_key_id and aws_secret_access_key", where),
+        fmt::format("Complete it in {}.", profile_.credentials_file));
   }
   if (!id.empty()) {
     origin_ = where;
@@ -120,8 +121,8 @@ Task<Result<std::string>> CredentialsChain::read_metadata(std::string path) {
   const Result<HttpResponse> answer = co_await transport_.send(std::move(get));
   if (!answer) co_return tl::unexpected<Error>(answer.error());
   if (answer->status != 200) {
-    co_return fail(ErrorKind::not_found, fmt::format("instance metadata has no {} (HTTP {})", path,
-                                                     answer->status));
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("instance metadata has no {} (HTTP {})", path, answer->status));
   }
   co_return answer->body;
 }
@@ -162,10 +163,9 @@ Task<Result<wire::AwsCredentials>> CredentialsChain::from_instance() {
                    fmt::format("instance metadata has no credentials for role {}: {}",
                                first_line(*role), document->text_at({"Message"})));
   }
-  wire::AwsCredentials credentials{document->text_at({"AccessKeyId"}),
-                                   Secret(document->text_at({"SecretAccessKey"})),
-                                   Secret(document->text_at({"Token"})),
-                                   parse_iso8601(document->text_at({"Expiration"}))};
+  wire::AwsCredentials credentials{
+      document->text_at({"AccessKeyId"}), Secret(document->text_at({"SecretAccessKey"})),
+      Secret(document->text_at({"Token"})), parse_iso8601(document->text_at({"Expiration"}))};
   if (credentials.access_key_id.empty() || credentials.secret_access_key.empty()) {
     co_return fail(ErrorKind::corrupt, "instance metadata answered with incomplete credentials");
   }

@@ -18,9 +18,8 @@ constexpr auto kSkewMin = std::chrono::minutes{4};
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
 std::optional<TimePoint> parse_http_date(const std::string& text) {
-  static constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr",
-                                                            "May", "Jun", "Jul", "Aug",
-                                                            "Sep", "Oct", "Nov", "Dec"};
+  static constexpr std::array<std::string_view, 12> kMonths{
+      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   if (text.size() != 29 || !text.ends_with(" GMT")) return std::nullopt;
   for (std::size_t i = 0; i < kMonths.size(); ++i) {
     if (text.compare(8, 3, kMonths[i]) != 0) continue;
@@ -153,8 +152,8 @@ Task<Result<wire::XmlElement>> Ec2Client::attempt(const std::string* action,
   Result<wire::XmlElement> root = wire::parse_xml(response->body);
   if (!root) co_return within("ec2:" + *action, "", root.error());
   if (root->name != *action + "Response") {
-    co_return fail(ErrorKind::corrupt, fmt::format("ec2:{} was answered with <{}>", *action,
-                                                   root->name));
+    co_return fail(ErrorKind::corrupt,
+                   fmt::format("ec2:{} was answered with <{}>", *action, root->name));
   }
   co_return std::move(*root);
 }
@@ -179,8 +178,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       credentials_.forget();
       continue;
     }
-    const std::optional<Duration> delay =
-        retry_.delay_after(number, answer.error(), retry_after);
+    const std::optional<Duration> delay = retry_.delay_after(number, answer.error(), retry_after);
     if (!delay) co_return answer;
     co_await clock_.sleep(*delay);
   }

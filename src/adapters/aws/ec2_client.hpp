@@ -25,8 +25,8 @@ class Ec2Client {
   Ec2Client(HttpTransport& transport, CredentialsChain& credentials, Clock& clock, Random& random,
             const Log& log, Ec2ClientOptions options);
 
-  /// Sends a body made by `form_of`, unchanged in every attempt, each signed anew. The root element of a
-  /// 2xx answer, or the error with EC2's own code.
+  /// Sends a body made by `form_of`, unchanged in every attempt, each signed anew. The root element
+  /// of a 2xx answer, or the error with EC2's own code.
   Task<Result<wire::XmlElement>> call(std::string action, std::string body, Duration time_max);
 
  private:

@@ -283,8 +283,7 @@ Task<Status> Ec2Cloud::tag(std::vector<std::string> resource_ids,
 }
 
 Task<Result<std::string>> Ec2Cloud::console_output(InstanceId id) {
-  std::string body =
-      form_of("GetConsoleOutput", {{"InstanceId", id.value()}, {"Latest", "true"}});
+  std::string body = form_of("GetConsoleOutput", {{"InstanceId", id.value()}, {"Latest", "true"}});
   Task<Result<wire::XmlElement>> calling =
       client_.call("GetConsoleOutput", std::move(body), kReadTimeMax);
   const Result<wire::XmlElement> answer = co_await std::move(calling);

@@ -28,8 +28,7 @@ class Ec2Cloud : public Cloud, public CloudCatalog {
  private:
   /// All pages of a describe call; one failed page fails the whole.
   Task<Result<std::vector<wire::XmlElement>>> describe(std::string action,
-                                                       wire::Parameters parameters,
-                                                       bool is_paged);
+                                                       wire::Parameters parameters, bool is_paged);
 
   Ec2Client& client_;
 };

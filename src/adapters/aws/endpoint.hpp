@@ -21,7 +21,6 @@ struct Sourced {
 /// pattern (AWS SDKs and Tools Reference Guide, "Service-specific endpoints").
 /// Errors: invalid_input.
 [[nodiscard]] Result<Sourced> find_endpoint(const std::string& service, const std::string& region,
-                                            const Environment& environment,
-                                            const Profile& profile);
+                                            const Environment& environment, const Profile& profile);
 
 }  // namespace muster::aws

@@ -31,7 +31,8 @@ bool is_size(const std::string& size) {
 
 bool is_name(std::string_view name) {
   return !name.empty() && name.size() <= 60 &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+         name.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
              std::string_view::npos;
 }
 
@@ -137,8 +138,7 @@ class ConfigReader : public NodeReader {
          {"tags", [&](const Node& at) { read_tags(at, at_key("tags"), to.tags); }},
          {"user_data", [&](const Node& at) { read_user_data(at, at_key("user_data"), to); }},
          {"ssh", [&](const Node& at) { read_ssh(at, at_key("ssh"), to.ssh); }},
-         {"metadata_hop_limit",
-          number(to.metadata_hop_limit, at_key("metadata_hop_limit"), 1, 64)},
+         {"metadata_hop_limit", number(to.metadata_hop_limit, at_key("metadata_hop_limit"), 1, 64)},
          {"boot_timeout", duration(to.boot_timeout, at_key("boot_timeout"), 5s, 1h)},
          {"dead_man", duration(to.dead_man, at_key("dead_man"), 1min, 24h)}},
         {"idle", "labels", "schedule", "reuse", "max_life", "launch_template", "block_devices",
@@ -214,7 +214,8 @@ class ConfigReader : public NodeReader {
     }
   }
 
-  void read_tags(const Node& node, const std::string& path, std::map<std::string, std::string>& to) {
+  void read_tags(const Node& node, const std::string& path,
+                 std::map<std::string, std::string>& to) {
     if (!is_mapping(node, path)) return;
     for (const Member& member : node.members) {
       const bool is_reserved = member.key.starts_with("aws:") || member.key.starts_with("muster:");
@@ -224,7 +225,8 @@ class ConfigReader : public NodeReader {
       }
       to[member.key] = text(member.value, path + "." + member.key);
     }
-    if (to.size() > 40) error(node.mark, path, "has over 40 tags.", "EC2 allows 50, muster sets some.");
+    if (to.size() > 40)
+      error(node.mark, path, "has over 40 tags.", "EC2 allows 50, muster sets some.");
   }
 
   void read_user_data(const Node& node, const std::string& path, Pool& to) {
@@ -265,8 +267,7 @@ class ConfigReader : public NodeReader {
 
 }  // namespace
 
-Config read_config(std::string_view text, const std::string& file,
-                   std::vector<Finding>& findings) {
+Config read_config(std::string_view text, const std::string& file, std::vector<Finding>& findings) {
   Config config;
   config.file = file;
   wire::YamlOptions options;

@@ -59,7 +59,8 @@ Task<Result<Node>> DockerEngine::call(std::string method, std::string path, Node
   Task<Result<HttpResponse>> sending = transport_.send(std::move(request));
   const Result<HttpResponse> response = co_await std::move(sending);
   if (!response) co_return within("docker", method + " " + path, response.error());
-  const bool is_json = header_value(response->headers, "content-type").starts_with("application/json");
+  const bool is_json =
+      header_value(response->headers, "content-type").starts_with("application/json");
   // A pull answers with one object a line, each progress or an error.
   const bool is_stream = path.starts_with("/images/create");
   Node document;
@@ -108,8 +109,8 @@ Task<Status> DockerEngine::pull(std::string image) {
     lines = end == std::string_view::npos ? std::string_view{} : lines.substr(end + 1);
     const Result<Node> event = wire::parse_json(line);
     if (event && event->find("error") != nullptr) {
-      co_return fail(ErrorKind::not_found,
-                     fmt::format("image {} cannot be pulled: {}", image, event->text_at({"error"})));
+      co_return fail(ErrorKind::not_found, fmt::format("image {} cannot be pulled: {}", image,
+                                                       event->text_at({"error"})));
     }
   }
   co_return Status();

@@ -117,7 +117,8 @@ Result<Snapshot> take_snapshot(const std::string& folder) {
   out.message = trimmed(out.message);
   const Result<std::string> files = git.run({"ls-tree", "-r", "--name-only", out.commit});
   if (!files) return tl::unexpected<Error>(files.error());
-  out.file_count = files->empty() ? 0 : static_cast<int>(std::count(files->begin(), files->end(), '\n')) + 1;
+  out.file_count =
+      files->empty() ? 0 : static_cast<int>(std::count(files->begin(), files->end(), '\n')) + 1;
   const std::string bundle = pattern + "/bundle";
   const Result<std::string> bundled = git.run({"bundle", "create", "-q", bundle, ref});
   if (!bundled) return tl::unexpected<Error>(bundled.error());

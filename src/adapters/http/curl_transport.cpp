@@ -71,9 +71,8 @@ tl::unexpected<Error> failure_of(const Transfer& transfer) {
   }
   switch (transfer.code) {
     case CURLE_OPERATION_TIMEDOUT:
-      return fail(ErrorKind::timeout,
-                  fmt::format("{} did not answer within {}", host,
-                              format_duration(transfer.request.time_max)));
+      return fail(ErrorKind::timeout, fmt::format("{} did not answer within {}", host,
+                                                  format_duration(transfer.request.time_max)));
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
       return fail(ErrorKind::unavailable, fmt::format("the name of {} cannot be resolved", host),

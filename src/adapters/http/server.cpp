@@ -189,8 +189,8 @@ Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const std::s
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
-    return fail(ErrorKind::conflict, fmt::format("cannot listen on {}:{}: {}", address, port,
-                                                 error.message()),
+    return fail(ErrorKind::conflict,
+                fmt::format("cannot listen on {}:{}: {}", address, port, error.message()),
                 "Give another port, or 0 for a free one.");
   }
   return acceptor;

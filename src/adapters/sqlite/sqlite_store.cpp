@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <sys/stat.h>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
-#include <sys/stat.h>
 
 #include "wire/json.hpp"
 
@@ -56,8 +56,8 @@ class SqliteStore::Database {
 
   Status open() {
     sqlite3* raw = nullptr;
-    const int rc = sqlite3_open_v2(path_.c_str(), &raw,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+    const int rc =
+        sqlite3_open_v2(path_.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
     database_.reset(raw);
     if (rc != SQLITE_OK) return failure("open");
     chmod(path_.c_str(), 0600);
@@ -79,7 +79,8 @@ class SqliteStore::Database {
 
   Status set(const IntentId& id, IntentState state, const std::vector<InstanceId>& instances) {
     if (instances.empty()) {
-      return change("UPDATE launch_intent SET state = ? WHERE id = ?", {name_of(state), id.value()});
+      return change("UPDATE launch_intent SET state = ? WHERE id = ?",
+                    {name_of(state), id.value()});
     }
     return change("UPDATE launch_intent SET state = ?, instances = ? WHERE id = ?",
                   {name_of(state), list_of(instances), id.value()});
@@ -121,11 +122,11 @@ class SqliteStore::Database {
   tl::unexpected<Error> failure(std::string_view step) const {
     const int code = sqlite3_errcode(database_.get());
     const bool is_damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-    return fail(is_damaged ? ErrorKind::corrupt : ErrorKind::unavailable,
-                fmt::format("cannot {} the store {}: {}", step, path_,
-                            sqlite3_errmsg(database_.get())),
-                is_damaged ? "Move the file away; running machines end by their dead-man timer."
-                           : "Check free space and permissions of its folder.");
+    return fail(
+        is_damaged ? ErrorKind::corrupt : ErrorKind::unavailable,
+        fmt::format("cannot {} the store {}: {}", step, path_, sqlite3_errmsg(database_.get())),
+        is_damaged ? "Move the file away; running machines end by their dead-man timer."
+                   : "Check free space and permissions of its folder.");
   }
 
   Status execute(const std::string& text) {
@@ -165,8 +166,8 @@ class SqliteStore::Database {
     statement->reset();
     if (version > kMigrations.size()) {
       return fail(ErrorKind::conflict,
-                  fmt::format("the store {} has schema {}, and this muster knows {}", path_, version,
-                              kMigrations.size()),
+                  fmt::format("the store {} has schema {}, and this muster knows {}", path_,
+                              version, kMigrations.size()),
                   "Use the newer muster that wrote it.");
     }
     for (std::size_t i = version; i < kMigrations.size(); ++i) {

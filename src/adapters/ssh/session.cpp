@@ -64,10 +64,11 @@ Status check_host_key(ssh_session session, const MachineTarget& target) {
   const Key shown(raw);
   for (const HostKey& pinned : target.host_keys) {
     ssh_key read = nullptr;
-    const int rc = ssh_pki_import_pubkey_base64(
-        pinned.base64.c_str(), ssh_key_type_from_name(pinned.type.c_str()), &read);
+    const int rc = ssh_pki_import_pubkey_base64(pinned.base64.c_str(),
+                                                ssh_key_type_from_name(pinned.type.c_str()), &read);
     const Key expected(read);
-    if (rc == SSH_OK && ssh_key_cmp(shown.get(), expected.get(), SSH_KEY_CMP_PUBLIC) == 0) return {};
+    if (rc == SSH_OK && ssh_key_cmp(shown.get(), expected.get(), SSH_KEY_CMP_PUBLIC) == 0)
+      return {};
   }
   return fail(ErrorKind::unauthenticated,
               fmt::format("another machine answers at {}: its host key is {}, not the one on the "
@@ -155,7 +156,8 @@ Task<Result<std::shared_ptr<Session>>> Session::connect(asio::any_io_executor ex
   boost::system::error_code error;
   const auto address = asio::ip::make_address(target.address, error);
   if (error) {
-    co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no IP address", target.address));
+    co_return fail(ErrorKind::invalid_input,
+                   fmt::format("\"{}\" is no IP address", target.address));
   }
   const asio::ip::tcp::endpoint endpoint(address, static_cast<unsigned short>(target.port));
   auto [failure] =
@@ -183,8 +185,8 @@ Task<Result<std::shared_ptr<Session>>> Session::connect(asio::any_io_executor ex
   ssh_options_set(raw, SSH_OPTIONS_HOSTKEYS, types.c_str());
   ssh_set_blocking(raw, 0);
   ssh_set_counters(raw, nullptr, &session->counter_);
-  const std::string refused_types = fmt::format(
-      "{} shows no host key of the kinds on the console ({})", target.address, types);
+  const std::string refused_types =
+      fmt::format("{} shows no host key of the kinds on the console ({})", target.address, types);
   Task<int> connecting = session->finish([raw] { return ssh_connect(raw); });
   if (co_await std::move(connecting) != SSH_OK) {
     // A server without a key of a pinned type is another server.

@@ -279,7 +279,8 @@ Task<Result<std::string>> SshMachine::copy_from(std::string path, std::size_t by
   const Result<ExitStatus> exit = co_await std::move(waiting);
   if (!exit) co_return tl::unexpected<Error>(exit.error());
   if (exit->code == 0) co_return bytes;
-  co_return fail(ErrorKind::not_found, fmt::format("cannot read {} on the machine: {}", path, complaint));
+  co_return fail(ErrorKind::not_found,
+                 fmt::format("cannot read {} on the machine: {}", path, complaint));
 }
 
 Task<Result<std::unique_ptr<ByteStream>>> SshMachine::open_tcp(std::string host, int port) {
@@ -304,9 +305,8 @@ Task<Result<std::unique_ptr<ByteStream>>> SshMachine::open_unix(std::string path
   if (!session) co_return tl::unexpected<Error>(session.error());
   auto channel = std::make_unique<Channel>(*session);
   const ssh_channel raw = channel->raw();
-  Task<int> opening = (*session)->finish([raw, &path] {
-    return ssh_channel_open_forward_unix(raw, path.c_str(), "127.0.0.1", 0);
-  });
+  Task<int> opening = (*session)->finish(
+      [raw, &path] { return ssh_channel_open_forward_unix(raw, path.c_str(), "127.0.0.1", 0); });
   if (co_await std::move(opening) != SSH_OK) {
     co_return fail(ErrorKind::unavailable, fmt::format("{} of the machine cannot be opened", path));
   }

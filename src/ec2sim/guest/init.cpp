@@ -7,8 +7,8 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +58,8 @@ Config read_config(const char* path) {
     if (value == nullptr) continue;
     *value++ = '\0';
     const auto number = static_cast<std::uint32_t>(std::strtoul(value, nullptr, 10));
-    if (std::strcmp(line, "lower") == 0) std::snprintf(config.lower, sizeof config.lower, "%s", value);
+    if (std::strcmp(line, "lower") == 0)
+      std::snprintf(config.lower, sizeof config.lower, "%s", value);
     if (std::strcmp(line, "hostname") == 0) {
       std::snprintf(config.hostname, sizeof config.hostname, "%s", value);
     }
@@ -85,7 +86,7 @@ void make_devices() {
     unsigned major;
     unsigned minor;
   };
-  constexpr Device kDevices[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},   {"dev/full", 1, 7},
+  constexpr Device kDevices[] = {{"dev/null", 1, 3},   {"dev/zero", 1, 5},    {"dev/full", 1, 7},
                                  {"dev/random", 1, 8}, {"dev/urandom", 1, 9}, {"dev/tty", 5, 0},
                                  {"dev/fuse", 10, 229}};
   for (const Device& device : kDevices) {
@@ -141,7 +142,8 @@ void enter_root(const char* dir, const Config& config) {
   make_mount("proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
   make_mount("tmpfs", "dev", MS_NOSUID, "mode=755,size=4m");
   make_devices();
-  make_mount("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620,gid=5");
+  make_mount("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
+             "newinstance,ptmxmode=0666,mode=620,gid=5");
   make_mount("tmpfs", "dev/shm", MS_NOSUID | MS_NODEV, nullptr);
   make_mount("mqueue", "dev/mqueue", MS_NOSUID | MS_NODEV, nullptr);
   make_mount("sysfs", "sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
@@ -180,7 +182,8 @@ bool is_link_up(const char* name) {
 void write_file(const char* path, const char* text) {
   const int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return;
-  if (write(fd, text, std::strlen(text)) < 0) { /* Not there on this kernel. */ }
+  if (write(fd, text, std::strlen(text)) < 0) { /* Not there on this kernel. */
+  }
   close(fd);
 }
 

@@ -1,0 +1,66 @@
+#include <gtest/gtest.h>
+
+#include "adapters/config/config_file.hpp"
+
+namespace muster::config {
+namespace {
+
+std::vector<std::string> problems(const std::string& text) {
+  std::vector<Finding> findings;
+  static_cast<void>(read_config(text, "muster.yml", findings));
+  std::vector<std::string> out;
+  for (const Finding& finding : findings) out.push_back(finding.problem.describe());
+  return out;
+}
+
+TEST(ReadConfig, TakesAPoolOfFourLines) {
+  std::vector<Finding> findings;
+  const Config config =
+      read_config("pools:\n  linux:\n    image: debian-12\n    types: [t3.large]\n", "m", findings);
+  EXPECT_TRUE(findings.empty());
+  EXPECT_EQ(config.pools.at("linux").types.front(), "t3.large");
+  EXPECT_EQ(config.pools.at("linux").max_instances, 10);
+}
+
+TEST(ReadConfig, TellsAllProblemsAtOnceWithPlaceAndRemedy) {
+  const auto found = problems(
+      "pools:\n  linux:\n    imgae: x\n    types: [t3.large, m5.lrage]\n    on_demand: maybe\n"
+      "    dead_man: 10\n    max_instances: many\n");
+  ASSERT_EQ(found.size(), 6U);
+  EXPECT_EQ(found[0], "muster.yml:3:5  pools.linux.imgae: unknown key. Did you mean image?");
+  EXPECT_EQ(
+      found[1],
+      "muster.yml:4:23  pools.linux.types[1] \"m5.lrage\": no such instance type. Did you mean "
+      "m5.large?");
+  EXPECT_NE(found[2].find("muster.yml:5:16"), std::string::npos);
+  EXPECT_NE(found[3].find("no duration"), std::string::npos);
+  EXPECT_NE(found[4].find("no whole number"), std::string::npos);
+  EXPECT_NE(found[5].find("pools.linux.image is missing"), std::string::npos) << found[5];
+}
+
+TEST(ReadConfig, RefusesWhatIsNotSupportedYet) {
+  for (const char* key : {"idle", "labels", "schedule", "reuse", "launch_template"}) {
+    const auto found = problems(
+        std::string("pools:\n  a:\n    image: i\n    types: [t3.large]\n    ") + key + ": {}\n");
+    ASSERT_EQ(found.size(), 1U) << key;
+    EXPECT_NE(found[0].find("not supported yet"), std::string::npos);
+  }
+}
+
+TEST(ReadConfig, RefusesReservedTagsAndOverlongUserData) {
+  EXPECT_EQ(problems("pools: {a: {image: i, types: [t3.large], tags: {'muster:x': y}}}\n").size(),
+            1U);
+  EXPECT_EQ(problems("pools: {a: {image: i, types: [t3.large], user_data: 'echo'}}\n").size(), 1U);
+  EXPECT_EQ(
+      problems("pools: {a: {image: i, types: [t3.large], user_data: 'file:nowhere'}}\n").size(),
+      1U);
+}
+
+TEST(ReadConfig, NamesThePlaceOfBrokenYaml) {
+  const auto found = problems("pools:\n  a: [\n");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].starts_with("muster.yml:")) << found[0];
+}
+
+}  // namespace
+}  // namespace muster::config

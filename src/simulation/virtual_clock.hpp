@@ -1,0 +1,50 @@
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "base/event.hpp"
+#include "ports/clock.hpp"
+#include "ports/random.hpp"
+
+namespace muster::simulation {
+
+/// A clock that stands still while anything can run, then jumps to the next sleeper. Those that
+/// wake at the same time do so in the order in which they fell asleep.
+class VirtualClock : public Clock {
+ public:
+  explicit VirtualClock(boost::asio::io_context& context,
+                        TimePoint start = TimePoint{std::chrono::seconds{1'700'000'000}});
+
+  [[nodiscard]] TimePoint now() const override { return now_; }
+  [[nodiscard]] Duration monotonic() const override { return now_.time_since_epoch(); }
+  Task<> sleep(Duration duration) override;
+
+  /// Runs what is ready and moves the clock until `task` has ended; false if it never can.
+  bool run(Task<> task);
+
+ private:
+  struct Sleeper {
+    explicit Sleeper(const boost::asio::any_io_executor& executor) : woken(executor) {}
+    Event woken;
+    bool is_due = false;
+  };
+
+  boost::asio::io_context& context_;
+  TimePoint now_;
+  std::multimap<TimePoint, std::shared_ptr<Sleeper>> sleepers_;  // Shared with the sleeping tasks.
+};
+
+/// SplitMix64: the same seed gives the same numbers in every build.
+class SeededRandom : public Random {
+ public:
+  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() override;
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace muster::simulation
