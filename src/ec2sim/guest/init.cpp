@@ -80,6 +80,8 @@ void make_mount(const char* type, const char* target, unsigned long flags, const
   }
 }
 
+void make_link(const char* target, const char* path) { must(symlink(target, path) == 0, path); }
+
 void make_devices() {
   struct Device {
     const char* path;
@@ -95,11 +97,11 @@ void make_devices() {
   }
   mkdir("dev/net", 0755);
   mknod("dev/net/tun", S_IFCHR | 0666, makedev(10, 200));
-  symlink("pts/ptmx", "dev/ptmx");
-  symlink("/proc/self/fd", "dev/fd");
-  symlink("/proc/self/fd/0", "dev/stdin");
-  symlink("/proc/self/fd/1", "dev/stdout");
-  symlink("/proc/self/fd/2", "dev/stderr");
+  make_link("pts/ptmx", "dev/ptmx");
+  make_link("/proc/self/fd", "dev/fd");
+  make_link("/proc/self/fd/0", "dev/stdin");
+  make_link("/proc/self/fd/1", "dev/stdout");
+  make_link("/proc/self/fd/2", "dev/stderr");
   mkfifo("dev/console", 0622);
   chmod("dev/console", 0622);
 }
