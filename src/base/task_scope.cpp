@@ -32,7 +32,7 @@ struct TaskScope::State {
 TaskScope::TaskScope(asio::any_io_executor executor)
     : state_(std::make_shared<State>(std::move(executor))) {}
 
-TaskScope::~TaskScope() = default;
+TaskScope::~TaskScope() { MUSTER_CHECK(state_->children.empty()); }
 
 void TaskScope::spawn(Task<> child) {
   const auto signal = state_->children.emplace(state_->children.end());

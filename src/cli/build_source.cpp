@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
 #include "adapters/git/local_repository.hpp"
+#include "base/nearest.hpp"
 #include "cli/pipeline_source.hpp"
 
 namespace muster::cli {
@@ -38,6 +40,20 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     return fail(ErrorKind::invalid_input, fmt::format("--event \"{}\" is no event", flags.event),
                 "Use push, pull_request, tag, promote, rollback, cron or custom.", "E0101");
   }
+  if (flags.repo.empty() && (!flags.branch.empty() || !flags.commit.empty())) {
+    return fail(ErrorKind::invalid_input, "--branch and --commit go with --repo",
+                "Check the branch out here, or name a URL with --repo.", "E0101");
+  }
+  const std::size_t scheme = flags.repo.find("://");
+  const bool has_user = scheme != std::string::npos &&
+                        flags.repo.substr(scheme + 3, flags.repo.find('/', scheme + 3) - scheme - 3)
+                                .find('@') != std::string::npos &&
+                        !flags.repo.starts_with("ssh://");
+  if (has_user) {
+    return fail(ErrorKind::invalid_input, "--repo holds a user or token, which logs would show",
+                "Give a URL without; private repositories come with secrets, in a later version.",
+                "E0101");
+  }
   BuildSource out;
   pipeline::Metadata& build = out.metadata;
   build.event = flags.event;
@@ -56,7 +72,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     }
     Result<git::Snapshot> snapshot = git::take_snapshot(folder.string());
     if (!snapshot) return tl::unexpected<Error>(snapshot.error());
-    build.target_branch = flags.branch.empty() ? snapshot->branch : flags.branch;
+    build.target_branch = snapshot->branch;
     build.source_branch = build.target_branch;
     build.commit = snapshot->commit;
     build.message = snapshot->message;
@@ -65,9 +81,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     build.author_login = snapshot->author_name;
     name_repository(build, snapshot->remote.empty() ? snapshot->name : snapshot->remote);
     build.repo_git_url = "file://" + root + "/repo.git";
-    // What is fetched is the branch of the bundle, whatever the build is said to be of.
     build.ref = "refs/heads/" + snapshot->branch;
-    build.target_branch = snapshot->branch;
     out.bundle = std::move(snapshot->bundle);
     out.summary = fmt::format("{} file{}, {} \"{}\"", snapshot->file_count,
                               snapshot->file_count == 1 ? "" : "s", snapshot->commit.substr(0, 7),
@@ -86,6 +100,19 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
   Result<pipeline::Pipeline> pipeline = load_pipeline(request);
   if (!pipeline) return tl::unexpected<Error>(pipeline.error());
   out.pipeline = std::move(*pipeline);
+  std::vector<std::string> names;
+  for (const auto* steps : {&out.pipeline.services, &out.pipeline.steps}) {
+    for (const pipeline::Step& step : *steps) names.push_back(step.name);
+  }
+  for (const auto* named : {&flags.include, &flags.exclude}) {
+    for (const std::string& name : *named) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      const auto near = nearest_name(name, names);
+      return fail(ErrorKind::invalid_input, fmt::format("the pipeline has no step \"{}\"", name),
+                  near ? fmt::format("Did you mean {}?", *near) : "muster compile shows its steps.",
+                  "E0101");
+    }
+  }
   if (out.pipeline.clone.is_disabled) out.bundle.clear();
   return out;
 }

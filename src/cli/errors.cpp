@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 24> kPages{{
+constexpr std::array<ErrorPage, 26> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -51,6 +51,8 @@ constexpr std::array<ErrorPage, 24> kPages{{
     {"E0413", "Quota exceeded", "The account's vCPU or spot quota is used up.",
      "aws service-quotas list-service-quotas --service-code ec2",
      "Ask AWS for a higher quota, or end machines that are not needed."},
+    {"E0414", "The pool is full", "It has as many machines as max_instances allows.", "aws ec2 describe-instances --filters Name=tag:muster:pool,Values=NAME",
+     "Wait for one to end, or raise max_instances."},
     {"E0420", "The machine was not usable in time",
      "No host keys on its console, no SSH, or no login within boot_timeout.",
      "aws ec2 get-console-output --latest --instance-id ID",
@@ -72,6 +74,8 @@ constexpr std::array<ErrorPage, 24> kPages{{
     {"E0432", "The repository cannot be unpacked",
      "The machine's image lacks git, or its disk is full.", "git --version; df on the machine",
      "Install git with user_data, or enlarge the disk."},
+    {"E0433", "A step cannot be started", "The machine's disk is full, or its /tmp cannot be written.", "df; ls -ld /tmp on the machine",
+     "Enlarge the disk, or correct the image."},
     {"E0440", "The run took too long", "It was ended after --timeout.",
      "Which step was running is shown above.", "Raise --timeout."},
     {"E0450", "Unreachable", "No answer came from the other side in time.",
@@ -138,7 +142,8 @@ int exit_code_of(const Error& error) {
 
 int report(const Error& error) {
   if (error.kind == ErrorKind::cancelled) {
-    fmt::print(stderr, "muster: interrupted; nothing was left behind.\n");
+    fmt::print(stderr, "muster: interrupted; {}\n",
+               error.message.empty() ? "nothing was left behind." : error.message);
     return kInterrupted;
   }
   // The code comes behind the first line; details may follow below it.

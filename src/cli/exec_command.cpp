@@ -40,6 +40,8 @@ constexpr const char* kDockerSocket = "/var/run/docker.sock";
 /// The engine of a machine through its unix socket, over SSH.
 class DockerConnector : public ContainersConnector {
  public:
+  explicit DockerConnector(Clock& clock) : clock_(clock) {}
+
   std::unique_ptr<Containers> containers_of(Machine& machine) override {
     class Opener : public StreamOpener {
      public:
@@ -64,9 +66,12 @@ class DockerConnector : public ContainersConnector {
       std::unique_ptr<http::StreamTransport> transport_;
     };
     auto opener = std::make_unique<Opener>(machine);
-    auto transport = std::make_unique<http::StreamTransport>(*opener);
+    auto transport = std::make_unique<http::StreamTransport>(*opener, clock_);
     return std::make_unique<Engine>(std::move(opener), std::move(transport));
   }
+
+ private:
+  Clock& clock_;
 };
 
 aws::Environment read_environment() {
@@ -86,7 +91,7 @@ struct Wiring {
   asio::io_context context{1};
   system::RealClock clock{context.get_executor()};
   system::SystemRandom random;
-  DockerConnector docker;
+  DockerConnector docker{clock};
 };
 
 struct Plan {
@@ -125,7 +130,7 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
 
 /// Hands signals to the run: the first interrupts it, the second leaves at once.
 Task<> watch_signals(ExecRun* run) {
-  asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
+  asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM, SIGHUP);
   for (int count = 1;; ++count) {
     co_await signals.async_wait(asio::use_awaitable);
     if (count == 1) {
@@ -161,14 +166,15 @@ void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlag
   fmt::print(stderr, "  source    {}\n", plan.build.summary);
 }
 
-int print_result(const ExecRunResult& result, const Renderer& renderer) {
+int print_result(const ExecRunResult& result, Renderer& renderer) {
   const StageOutcome outcome = result.stage.outcome;
   if (outcome != StageOutcome::passed) renderer.show_failures();
   const char* word = outcome == StageOutcome::passed    ? "passed"
                      : outcome == StageOutcome::errored ? "error"
                                                         : "failed";
-  fmt::print("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
-             result.is_clean ? ", ended" : "");
+  const std::string summary = fmt::format("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
+                                          result.is_clean ? ", ended" : "");
+  static_cast<void>(std::fwrite(summary.data(), 1, summary.size(), stdout));
   if (!result.stage.error.empty()) fmt::print(stderr, "muster: {}\n", result.stage.error);
   return outcome == StageOutcome::passed ? kDone : kFailed;
 }
@@ -231,6 +237,7 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
   ExecRun run(wiring->context.get_executor(),
               {launcher, wiring->docker, wiring->clock, renderer, log});
   print_header(*plan, region, *common);
+  renderer.on_lost = [&run] { run.interrupt(); };
   TaskScope signals(wiring->context.get_executor());
   signals.spawn(watch_signals(&run));
   Task<Result<ExecRunResult>> running = run.run(plan->request);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 
 #include "base/nearest.hpp"
@@ -184,4 +185,8 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace muster::cli
 
-int main(int argc, char** argv) { return muster::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  // A closed pipe or connection is an error where it is written to, not the end of the program.
+  std::signal(SIGPIPE, SIG_IGN);
+  return muster::cli::run(argc, argv);
+}

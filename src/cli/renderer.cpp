@@ -63,29 +63,31 @@ std::string neutralised(std::string_view text) {
   return out;
 }
 
+void Renderer::say(const std::string& text) {
+  // Whoever closed standard error does not want to read it.
+  static_cast<void>(std::fwrite(text.data(), 1, text.size(), stderr));
+}
+
 std::string Renderer::colour(std::string_view code, std::string_view text) const {
   return options_.has_colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
 }
 
 void Renderer::phase_done(std::string_view name, std::string_view text, Duration took) {
   if (options_.is_quiet) return;
-  fmt::print(stderr, "  {:<{}}  {:<58} {:>9}\n", name, options_.name_width, text,
-             format_duration(took));
-  std::fflush(stderr);
+  say(fmt::format("  {:<{}}  {:<58} {:>9}\n", name, options_.name_width, text,
+                  format_duration(took)));
 }
 
 void Renderer::note(std::string_view text) {
-  fmt::print(stderr, "  {}\n", options_.is_terminal ? neutralised(text) : std::string(text));
-  std::fflush(stderr);
+  say(fmt::format("  {}\n", options_.is_terminal ? neutralised(text) : std::string(text)));
 }
 
 void Renderer::step_started(const std::string& step) { tails_[step]; }
 
 void Renderer::line(const std::string& step, std::string_view text) {
   if (text.ends_with('\r')) text.remove_suffix(1);
-  fmt::print("  {:<{}} │ {}\n", step, options_.name_width,
-             options_.is_terminal ? neutralised(text) : std::string(text));
-  std::fflush(stdout);
+  write(fmt::format("  {:<{}} │ {}\n", step, options_.name_width,
+                    options_.is_terminal ? neutralised(text) : std::string(text)));
   Tail& tail = tails_[step];
   const bool is_trace = text.starts_with("+ ");
   if (!is_trace && !text.empty()) tail.last = std::string(text.substr(0, 200));
@@ -140,13 +142,20 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
   std::fflush(stdout);
 }
 
-void Renderer::show_failures() const {
+void Renderer::show_failures() {
   for (const auto& [step, tail] : tails_) {
     if (tail.result.outcome != StepOutcome::failed) continue;
-    fmt::print("\n{} {} failed with exit code {}; its last lines:\n{}", colour("31", "✗"), step,
-               tail.result.exit_code, tail.lines);
+    write(fmt::format("\n{} {} failed with exit code {}; its last lines:\n{}", colour("31", "✗"),
+                      step, tail.result.exit_code, tail.lines));
   }
-  std::fflush(stdout);
+}
+
+void Renderer::write(const std::string& text) {
+  const bool is_written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+                          std::fflush(stdout) == 0;
+  if (is_written || is_lost_) return;
+  is_lost_ = true;
+  if (on_lost) on_lost();
 }
 
 }  // namespace muster::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -28,7 +29,10 @@ class Renderer : public RunObserver {
   void step_finished(const std::string& step, const StepResult& result) override;
 
   /// The last lines of steps that failed, with exit code: shown again at the end.
-  void show_failures() const;
+  void show_failures();
+
+  /// Called once when standard output can no longer be written.
+  std::function<void()> on_lost;
 
  private:
   struct Tail {
@@ -37,10 +41,13 @@ class Renderer : public RunObserver {
     std::string last;
     StepResult result;
   };
+  void write(const std::string& text);
+  static void say(const std::string& text);
   void line(const std::string& step, std::string_view text);
   [[nodiscard]] std::string colour(std::string_view code, std::string_view text) const;
 
   Options options_;
+  bool is_lost_ = false;
   std::map<std::string, Tail> tails_;
 };
 

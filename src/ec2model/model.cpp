@@ -139,6 +139,14 @@ void Model::machine_gone(const std::string& id, bool is_shutdown, TimePoint now)
   const auto found = instances_.find(id);
   if (found == instances_.end() || found->second.state == State::terminated) return;
   Instance& instance = found->second;
+  if (is_shutdown && !instance.terminates_on_shutdown && instance.state == State::running) {
+    // The default of InstanceInitiatedShutdownBehavior: it goes on to cost its disk.
+    instance.state = State::stopped;
+    instance.state_reason_code = "Client.InstanceInitiatedShutdown";
+    instance.state_reason = "Client.InstanceInitiatedShutdown: Instance initiated shutdown";
+    instance.transition_reason = "User initiated shutdown";
+    return;
+  }
   if (instance.state != State::shutting_down) {
     if (is_shutdown) {
       end(instance, "Client.InstanceInitiatedShutdown",
@@ -149,6 +157,10 @@ void Model::machine_gone(const std::string& id, bool is_shutdown, TimePoint now)
     }
     instance.transition_reason = "User initiated shutdown";
   }
+  release(instance, now);
+}
+
+void Model::release(Instance& instance, TimePoint now) {
   instance.state = State::terminated;
   instance.ended_at = now;
   if (const auto address = parse_address(instance.private_address)) addresses_.erase(*address);
@@ -167,14 +179,16 @@ void Model::simulator_stops(TimePoint now) {
 }
 
 Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<std::string>& ids,
-                                                            bool is_dry_run, TimePoint now) {
+                                                            const Gate& gate, TimePoint now) {
   if (ids.empty()) return refuse("InvalidParameterCombination", "No instances specified");
   if (auto known =
           check_instance_ids(ids, [&](const std::string& id) { return find(id) != nullptr; });
       !known) {
     return tl::unexpected<Ec2Error>(known.error());
   }
-  if (is_dry_run) return dry_run_refusal();
+  if (!gate.permission) return tl::unexpected<Ec2Error>(gate.permission.error());
+  if (gate.is_dry_run) return dry_run_refusal();
+  if (!gate.bucket) return tl::unexpected<Ec2Error>(gate.bucket.error());
   // One protected machine keeps all machines of its zone (API reference, TerminateInstances).
   std::set<std::string> kept_zones;
   std::string kept;
@@ -189,7 +203,11 @@ Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<st
     Instance& instance = instances_.at(id);
     if (kept_zones.contains(instance.zone)) continue;
     const State before = instance.state;
-    if (before != State::terminated && before != State::shutting_down) {
+    if (before == State::stopped) {
+      end(instance, "Client.UserInitiatedShutdown",
+          "Client.UserInitiatedShutdown: User initiated shutdown", now);
+      release(instance, now);
+    } else if (before != State::terminated && before != State::shutting_down) {
       instance.state = State::shutting_down;
       instance.transition_reason = "User initiated (" + muster::format_iso8601(now) + ")";
       end(instance, "Client.UserInitiatedShutdown",
@@ -208,7 +226,7 @@ Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<st
 }
 
 Answer<void> Model::create_tags(const std::vector<std::string>& resources, const Tags& tags,
-                                bool is_dry_run) {
+                                const Gate& gate) {
   if (auto fine = check_tag_keys(tags); !fine) return fine;
   for (const std::string& id : resources) {
     const std::string prefix = id.substr(0, id.find('-'));
@@ -238,7 +256,9 @@ Answer<void> Model::create_tags(const std::vector<std::string>& resources, const
       if (auto fine = check_metadata_tag_keys(tags); !fine) return fine;
     }
   }
-  if (is_dry_run) return dry_run_refusal();
+  if (!gate.permission) return tl::unexpected<Ec2Error>(gate.permission.error());
+  if (gate.is_dry_run) return dry_run_refusal();
+  if (!gate.bucket) return tl::unexpected<Ec2Error>(gate.bucket.error());
   for (const std::string& id : resources) {
     const auto found = instances_.find(id);
     Tags& to = found != instances_.end() ? found->second.tags : tags_[id];

@@ -108,7 +108,15 @@ struct LaunchRequest {
   bool terminates_on_shutdown = false;
   Tags instance_tags;
   Tags volume_tags;
+  Tags other_tags;  ///< Of interfaces and spot requests.
   std::string fingerprint;  ///< Of all parameters but the token: equal requests have equal ones.
+};
+
+/// What stands before an action is carried out, in EC2's order: permission, DryRun, a replayed
+/// token, then the request bucket, from which every call takes one token.
+struct Gate {
+  Answer<void> permission;
+  Answer<void> bucket;
   bool is_dry_run = false;
 };
 
@@ -146,15 +154,15 @@ class Model {
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
   [[nodiscard]] Ledger& ledger() { return ledger_; }
 
-  /// Permission and request bucket of an action: before anything else of it is done.
+  /// Whether the caller may, and whether the action's request bucket had a token, which is taken.
   [[nodiscard]] Answer<void> permit(const std::string& action) const;
   [[nodiscard]] Answer<void> throttle(const std::string& action, bool is_unfiltered, TimePoint now);
 
-  Answer<Reservation> run_instances(const LaunchRequest& request, TimePoint now);
+  Answer<Reservation> run_instances(const LaunchRequest& request, const Gate& gate, TimePoint now);
   Answer<std::vector<StateChange>> terminate_instances(const std::vector<std::string>& ids,
-                                                       bool is_dry_run, TimePoint now);
+                                                       const Gate& gate, TimePoint now);
   Answer<void> create_tags(const std::vector<std::string>& resources, const Tags& tags,
-                           bool is_dry_run);
+                           const Gate& gate);
 
   /// Instances of those ids (all when empty) that match, oldest first. An unknown id is an error.
   [[nodiscard]] Answer<std::vector<const Instance*>> describe_instances(
@@ -199,7 +207,9 @@ class Model {
   [[nodiscard]] Answer<std::optional<InstanceProfile>> find_profile(
       const LaunchRequest& request) const;
   [[nodiscard]] Answer<void> check_tags(const LaunchRequest& request) const;
-  [[nodiscard]] Answer<void> check_room(const LaunchRequest& request, const Place& place) const;
+  /// How many machines of the request fit, between its two counts; takes their tokens.
+  [[nodiscard]] Answer<int> count_with_room(const LaunchRequest& request, const Place& place,
+                                            TimePoint now);
   [[nodiscard]] Answer<std::optional<Reservation>> replayed(const LaunchRequest& request,
                                                             const std::string& scope) const;
   [[nodiscard]] Answer<unsigned> pick_address(const Subnet& subnet, const std::string& asked);
@@ -207,6 +217,7 @@ class Model {
                          const std::optional<InstanceProfile>& profile,
                          const std::string& reservation, TimePoint now);
   void enter(Instance& instance, TimePoint now);
+  void release(Instance& instance, TimePoint now);
   void end(Instance& instance, const std::string& code, const std::string& text, TimePoint now);
   [[nodiscard]] bool is_full(bool is_spot, const std::string& type, const std::string& zone) const;
 

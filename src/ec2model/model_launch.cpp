@@ -171,6 +171,7 @@ Answer<std::optional<InstanceProfile>> Model::find_profile(const LaunchRequest& 
 Answer<void> Model::check_tags(const LaunchRequest& request) const {
   if (auto fine = check_tag_keys(request.instance_tags); !fine) return fine;
   if (auto fine = check_tag_keys(request.volume_tags); !fine) return fine;
+  if (auto fine = check_tag_keys(request.other_tags); !fine) return fine;
   if (request.metadata.shows_tags) return check_metadata_tag_keys(request.instance_tags);
   return {};
 }
@@ -182,17 +183,19 @@ bool Model::is_full(bool is_spot, const std::string& type, const std::string& zo
       [&](const std::string& pattern) { return matches_wildcard(pattern, offering); });
 }
 
-Answer<void> Model::check_room(const LaunchRequest& request, const Place& place) const {
+Answer<int> Model::count_with_room(const LaunchRequest& request, const Place& place,
+                                   TimePoint now) {
   const InstanceType& type = *find_type(request.instance_type);
-  int used = 0;
+  long used = 0;
   for (const auto& [id, instance] : instances_) {
     const bool counts = instance.state == State::pending || instance.state == State::running;
     if (counts && instance.spot_request.empty() != request.is_spot) {
       used += find_type(instance.instance_type)->vcpu_count;
     }
   }
-  const int quota = request.is_spot ? world_.spot_vcpu_quota : world_.vcpu_quota;
-  if (used + request.min_count * type.vcpu_count > quota) {
+  const long quota = request.is_spot ? world_.spot_vcpu_quota : world_.vcpu_quota;
+  const long fits = std::max(0L, (quota - used) / type.vcpu_count);
+  if (fits < request.min_count) {
     if (request.is_spot) {
       return refuse("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded");
     }
@@ -203,7 +206,8 @@ Answer<void> Model::check_room(const LaunchRequest& request, const Place& place)
                               "ec2-request to request an adjustment to this limit.",
                               quota));
   }
-  if (free_address_count(*place.subnet) < request.min_count) {
+  const int addresses = free_address_count(*place.subnet);
+  if (addresses < request.min_count) {
     return refuse("InsufficientFreeAddressesInSubnet",
                   fmt::format("There are not enough free addresses in subnet '{}' to satisfy the "
                               "requested number of instances.",
@@ -216,7 +220,16 @@ Answer<void> Model::check_room(const LaunchRequest& request, const Place& place)
                               "Spot request fulfillment price of {}.",
                               request.max_price_text, dollars(type.spot_usd_micros)));
   }
-  if (!is_full(request.is_spot, request.instance_type, place.subnet->zone)) return {};
+  if (!is_full(request.is_spot, request.instance_type, place.subnet->zone)) {
+    int count = static_cast<int>(std::min<long>({request.max_count, addresses, fits}));
+    TokenBucket& tokens =
+        buckets_.emplace("RunInstances resources", TokenBucket(1000, 2)).first->second;
+    while (world_.throttles && count > request.min_count && !tokens.has(count, now)) --count;
+    if (world_.throttles && !tokens.take(count, now)) {
+      return refuse("RequestLimitExceeded", "Request limit exceeded.", 503);
+    }
+    return count;
+  }
   if (request.is_spot) {
     return refuse("InsufficientInstanceCapacity",
                   "There is no Spot capacity available that matches your request.", 500);
@@ -358,11 +371,15 @@ void Model::enter(Instance& instance, TimePoint now) {
   effects_.push_back({Effect::Kind::start_machine, instance.id});
 }
 
-Answer<Reservation> Model::run_instances(const LaunchRequest& request, TimePoint now) {
-  for (const auto& check : {check_form(request), check_tags(request), check_combinations(request),
-                            check_known(request)}) {
-    if (!check) return tl::unexpected<Ec2Error>(check.error());
+Answer<Reservation> Model::run_instances(const LaunchRequest& request, const Gate& gate,
+                                         TimePoint now) {
+  // One after the other: what comes later relies on what was checked before.
+  if (auto fine = check_form(request); !fine) return tl::unexpected<Ec2Error>(fine.error());
+  if (auto fine = check_tags(request); !fine) return tl::unexpected<Ec2Error>(fine.error());
+  if (auto fine = check_combinations(request); !fine) {
+    return tl::unexpected<Ec2Error>(fine.error());
   }
+  if (auto fine = check_known(request); !fine) return tl::unexpected<Ec2Error>(fine.error());
   const Answer<Place> place = find_place(request);
   if (!place) return tl::unexpected<Ec2Error>(place.error());
   const auto profile = find_profile(request);
@@ -377,10 +394,8 @@ Answer<Reservation> Model::run_instances(const LaunchRequest& request, TimePoint
                     "an Availability Zone or choosing {}.",
                     type.name, place->subnet->zone, fmt::join(others, ", ")));
   }
-  if (auto permitted = permit("RunInstances"); !permitted) {
-    return tl::unexpected<Ec2Error>(permitted.error());
-  }
-  if (request.is_dry_run) return dry_run_refusal();
+  if (!gate.permission) return tl::unexpected<Ec2Error>(gate.permission.error());
+  if (gate.is_dry_run) return dry_run_refusal();
   // A token counts in a zone when the call names one, else in the region (EC2 developer guide,
   // "Ensuring idempotency").
   const bool names_zone = !request.subnet.empty() || !request.zone.empty();
@@ -388,16 +403,10 @@ Answer<Reservation> Model::run_instances(const LaunchRequest& request, TimePoint
   auto before = replayed(request, scope);
   if (!before) return tl::unexpected<Ec2Error>(before.error());
   if (*before) return **before;
-  if (auto room = check_room(request, *place); !room) {
-    return tl::unexpected<Ec2Error>(room.error());
-  }
-  TokenBucket& tokens =
-      buckets_.emplace("RunInstances resources", TokenBucket(1000, 2)).first->second;
-  if (world_.throttles && !tokens.take(request.min_count, now)) {
-    return refuse("RequestLimitExceeded", "Request limit exceeded.", 503);
-  }
-  const int room_count = free_address_count(*place->subnet);
-  const int count = std::min(request.max_count, room_count);
+  if (!gate.bucket) return tl::unexpected<Ec2Error>(gate.bucket.error());
+  const Answer<int> room = count_with_room(request, *place, now);
+  if (!room) return tl::unexpected<Ec2Error>(room.error());
+  const int count = *room;
   Reservation reservation{random_id("r-"), {}};
   Replay replay{request.fingerprint, reservation.id, {}};
   for (int i = 0; i < count; ++i) {

@@ -12,6 +12,8 @@ using namespace std::chrono_literals;
 
 const TimePoint kNow{1'700'000'000s};
 
+const Gate kOpen{};
+
 LaunchRequest one_machine(const std::string& token) {
   LaunchRequest request;
   request.image = "ami-0deb12a64d0000001";
@@ -35,8 +37,8 @@ TEST(Wildcards, MatchAsEc2FiltersDo) {
 
 TEST(ClientTokens, GiveTheFirstAnswerAgain) {
   Model model(default_world(200), 1);
-  const auto first = model.run_instances(one_machine("t"), kNow);
-  const auto again = model.run_instances(one_machine("t"), kNow + 1h);
+  const auto first = model.run_instances(one_machine("t"), kOpen, kNow);
+  const auto again = model.run_instances(one_machine("t"), kOpen, kNow + 1h);
   ASSERT_TRUE(first && again);
   EXPECT_EQ(first->instances.front(), again->instances.front());
   EXPECT_EQ(model.ledger().machines().size(), 1U);
@@ -44,14 +46,14 @@ TEST(ClientTokens, GiveTheFirstAnswerAgain) {
 
 TEST(ClientTokens, RefuseOtherParametersAndEndedMachines) {
   Model model(default_world(200), 1);
-  const auto first = model.run_instances(one_machine("t"), kNow);
+  const auto first = model.run_instances(one_machine("t"), kOpen, kNow);
   LaunchRequest other = one_machine("t");
   other.fingerprint = "g";
-  EXPECT_EQ(model.run_instances(other, kNow).error().code, "IdempotentParameterMismatch");
+  EXPECT_EQ(model.run_instances(other, kOpen, kNow).error().code, "IdempotentParameterMismatch");
   const std::string id = first->instances.front()->id;
-  ASSERT_TRUE(model.terminate_instances({id}, false, kNow));
+  ASSERT_TRUE(model.terminate_instances({id}, kOpen, kNow));
   model.machine_gone(id, false, kNow);
-  EXPECT_EQ(model.run_instances(one_machine("t"), kNow).error().code,
+  EXPECT_EQ(model.run_instances(one_machine("t"), kOpen, kNow).error().code,
             "IdempotentInstanceTerminated");
 }
 
@@ -61,8 +63,8 @@ TEST(ClientTokens, CountInTheirZone) {
   first.zone = "us-east-1a";
   LaunchRequest second = one_machine("t");
   second.zone = "us-east-1b";
-  ASSERT_TRUE(model.run_instances(first, kNow));
-  ASSERT_TRUE(model.run_instances(second, kNow));
+  ASSERT_TRUE(model.run_instances(first, kOpen, kNow));
+  ASSERT_TRUE(model.run_instances(second, kOpen, kNow));
   EXPECT_EQ(model.ledger().machines().size(), 2U);
 }
 
@@ -77,19 +79,53 @@ TEST(Termination, OfOneProtectedMachineKeepsItsZone) {
   far.zone = "us-east-1b";
   std::vector<std::string> ids;
   for (const LaunchRequest& request : {kept, near, far}) {
-    ids.push_back(model.run_instances(request, kNow)->instances.front()->id);
+    ids.push_back(model.run_instances(request, kOpen, kNow)->instances.front()->id);
   }
-  EXPECT_EQ(model.terminate_instances(ids, false, kNow).error().code, "OperationNotPermitted");
+  EXPECT_EQ(model.terminate_instances(ids, kOpen, kNow).error().code, "OperationNotPermitted");
   EXPECT_EQ(model.find(ids[1])->state, State::pending);
   EXPECT_EQ(model.find(ids[2])->state, State::shutting_down);
 }
 
 TEST(Termination, OfAnUnknownMachineEndsNone) {
   Model model(default_world(200), 1);
-  const std::string id = model.run_instances(one_machine("a"), kNow)->instances.front()->id;
-  EXPECT_EQ(model.terminate_instances({id, "i-00000000000000000"}, false, kNow).error().code,
+  const std::string id = model.run_instances(one_machine("a"), kOpen, kNow)->instances.front()->id;
+  EXPECT_EQ(model.terminate_instances({id, "i-00000000000000000"}, kOpen, kNow).error().code,
             "InvalidInstanceID.NotFound");
   EXPECT_EQ(model.find(id)->state, State::pending);
+}
+
+TEST(Shutdown, FromInsideStopsUnlessTheLaunchSaidTerminate) {
+  Model model(default_world(200), 1);
+  LaunchRequest ending = one_machine("a");
+  ending.terminates_on_shutdown = true;
+  const std::string kept = model.run_instances(one_machine("b"), kOpen, kNow)->instances.front()->id;
+  const std::string ended = model.run_instances(ending, kOpen, kNow)->instances.front()->id;
+  for (const std::string& id : {kept, ended}) {
+    model.machine_running(id);
+    model.machine_gone(id, true, kNow);
+  }
+  EXPECT_EQ(model.find(kept)->state, State::stopped);
+  EXPECT_EQ(model.find(ended)->state, State::terminated);
+  EXPECT_TRUE(model.ledger().machines().at(kept).is_alive());
+  ASSERT_TRUE(model.terminate_instances({kept}, kOpen, kNow));
+  EXPECT_FALSE(model.ledger().machines().at(kept).is_alive());
+}
+
+TEST(Launches, TakeWhatFitsBetweenTheirCounts) {
+  World world = default_world(200);
+  world.vcpu_quota = 10;
+  Model model(std::move(world), 1);
+  LaunchRequest request = one_machine("a");
+  request.max_count = 4000;
+  EXPECT_EQ(model.run_instances(request, kOpen, kNow)->instances.size(), 5U);
+  EXPECT_EQ(model.run_instances(one_machine("b"), kOpen, kNow).error().code, "VcpuLimitExceeded");
+}
+
+TEST(Launches, OfAnUnknownTypeAreRefused) {
+  Model model(default_world(200), 1);
+  LaunchRequest request = one_machine("a");
+  request.instance_type = "x9.tiny";
+  EXPECT_EQ(model.run_instances(request, kOpen, kNow).error().code, "InvalidParameterValue");
 }
 
 TEST(Buckets, RefuseWhenEmptyAndRefill) {
@@ -104,9 +140,9 @@ TEST(Ledger, CountsDuplicatesUntaggedAndLeaked) {
   for (const char* token : {"a", "b"}) {
     LaunchRequest request = one_machine(token);
     request.instance_tags = {{kIntentTag, "same"}};
-    ASSERT_TRUE(model.run_instances(request, kNow));
+    ASSERT_TRUE(model.run_instances(request, kOpen, kNow));
   }
-  ASSERT_TRUE(model.run_instances(one_machine("c"), kNow));
+  ASSERT_TRUE(model.run_instances(one_machine("c"), kOpen, kNow));
   const Verdict verdict =
       model.ledger().verdict(kNow + 10min, [](const MachineEntry&) { return false; });
   EXPECT_EQ(verdict.machines, 3);
@@ -125,7 +161,7 @@ RC_GTEST_PROP(ModelLaw, EveryLaunchedMachineHasAnAddressOfItsOwn, ()) {
   for (int i = 0; i < *rc::gen::inRange(1, 30); ++i) {
     LaunchRequest request = one_machine("");
     request.max_count = *rc::gen::inRange(1, 5);
-    const auto launched = model.run_instances(request, kNow);
+    const auto launched = model.run_instances(request, kOpen, kNow);
     RC_ASSERT(launched.has_value());
     for (const Instance* instance : launched->instances) {
       addresses.insert(instance->private_address);

@@ -15,6 +15,8 @@
 #include <sstream>
 #include <vector>
 
+#include "base/document.hpp"
+
 namespace ec2sim {
 
 namespace fs = std::filesystem;
@@ -81,6 +83,15 @@ class DiskWriter {
     hide("/var/log", 0755);
     hide("/var/lib/cloud", 0755);
     hide("/var/lib/docker", 0711);
+    hide("/var/backups", 0755);
+    hide("/etc/ssl/private", 0700);
+    for (const char* path : {"/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/passwd-"}) {
+      std::error_code missing;
+      if (fs::exists(contents_.image_root + path, missing)) {
+        mknod((upper_ + path).c_str(), S_IFCHR, makedev(0, 0));
+      }
+    }
+    hide_keys_of_accounts();
     hide("/mnt", 0755);
     hide("/media", 0755);
     if (!contents_.hidden_dir.empty()) hide(contents_.hidden_dir, 0700);
@@ -91,6 +102,20 @@ class DiskWriter {
       const std::string name = entry.path().filename();
       if (!name.starts_with("ssh_host_") || name.starts_with("ssh_host_ed25519_")) continue;
       mknod((upper_ + "/etc/ssh/" + name).c_str(), S_IFCHR, makedev(0, 0));
+    }
+  }
+  /// Accounts of services may live anywhere; their keys are not the machine's.
+  void hide_keys_of_accounts() {
+    std::istringstream accounts(read_lower("/etc/passwd"));
+    for (std::string line; std::getline(accounts, line);) {
+      std::vector<std::string> fields;
+      std::istringstream parts(line);
+      for (std::string field; std::getline(parts, field, ':');) fields.push_back(field);
+      if (fields.size() < 6 || !fields[5].starts_with('/')) continue;
+      std::error_code missing;
+      if (fs::exists(contents_.image_root + fields[5] + "/.ssh", missing)) {
+        hide(fields[5] + "/.ssh", 0700);
+      }
     }
   }
   void write_identity() {
@@ -116,12 +141,17 @@ class DiskWriter {
     const std::string& user = contents_.default_user;
     std::set<std::string> ids;
     bool exists = false;
+    int existing_id = 1000;
     std::istringstream lines(passwd);
     for (std::string line; std::getline(lines, line);) {
       exists = exists || line.starts_with(user + ":");
       const std::size_t first = line.find(':', line.find(':') + 1);
       if (first != std::string::npos) {
-        ids.insert(line.substr(first + 1, line.find(':', first + 1) - first - 1));
+        const std::string number = line.substr(first + 1, line.find(':', first + 1) - first - 1);
+        ids.insert(number);
+        if (line.starts_with(user + ":")) {
+          existing_id = static_cast<int>(muster::parse_integer(number).value_or(1000));
+        }
       }
     }
     int id = 1000;
@@ -145,9 +175,8 @@ class DiskWriter {
           fmt::format("{} ALL=(ALL) NOPASSWD:ALL\n", user), 0440);
     const std::string home = upper_ + "/home/" + user;
     make_folder(home, 0755);
-    if (!exists) {
-      if (chown(home.c_str(), static_cast<uid_t>(id), static_cast<gid_t>(id)) != 0) fail_with(home);
-    }
+    if (exists) id = existing_id;
+    if (chown(home.c_str(), static_cast<uid_t>(id), static_cast<gid_t>(id)) != 0) fail_with(home);
   }
   void write_ssh() {
     write("/etc/ssh/ssh_host_ed25519_key", contents_.host_key.private_text.reveal(), 0600);

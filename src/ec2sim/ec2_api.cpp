@@ -129,6 +129,13 @@ void write_reservation(XmlWriter& out, const ec2model::Reservation& reservation,
   out.close();
 }
 
+/// The gate of an action that only reads.
+Answer<void> pass(const ec2model::Gate& gate) {
+  if (!gate.permission) return gate.permission;
+  if (gate.is_dry_run) return ec2model::dry_run_refusal();
+  return gate.bucket;
+}
+
 muster::HttpServerResponse xml_response(int status, const std::string& request_id,
                                         std::string body) {
   muster::HttpServerResponse response;
@@ -219,7 +226,7 @@ const std::map<std::string, Ec2Api::Entry>& Ec2Api::actions() {
         {"ResourceId.N", "Tag.N"}}},
       {"DescribeImages",
        {&Ec2Api::describe_images,
-        with({"ImageId.N", "Owner.N", "ExecutableBy.N", "IncludeDeprecated", "IncludeDisabled"}),
+        with({"ImageId.N", "Owner.N", "IncludeDeprecated", "IncludeDisabled"}),
         {}}},
       {"DescribeSubnets", {&Ec2Api::describe_subnets, with({"SubnetId.N"}), {}}},
       {"DescribeSecurityGroups",
@@ -256,16 +263,12 @@ Answer<std::string> Ec2Api::answer(const muster::HttpServerRequest& request, std
                              !parameters->has_prefix("Filter.") && !parameters->has("MaxResults") &&
                              !parameters->has_prefix("InstanceId.") &&
                              !parameters->has_prefix("Group");
-  if (auto free = model_.throttle(action, is_unfiltered, clock_.now()); !free) {
-    return tl::unexpected<Ec2Error>(free.error());
-  }
-  // RunInstances asks for permission itself, after what is named was found to exist.
-  if (action != "RunInstances") {
-    if (auto permitted = model_.permit(action); !permitted) {
-      return tl::unexpected<Ec2Error>(permitted.error());
-    }
-  }
-  return (this->*entry->second.run)(*parameters);
+  const auto is_dry_run = parameters->boolean("DryRun");
+  if (!is_dry_run) return tl::unexpected<Ec2Error>(is_dry_run.error());
+  const ec2model::Gate gate{model_.permit(action),
+                            model_.throttle(action, is_unfiltered, clock_.now()),
+                            is_dry_run->value_or(false)};
+  return (this->*entry->second.run)(*parameters, gate);
 }
 
 muster::Task<muster::HttpServerResponse> Ec2Api::handle(muster::HttpServerRequest request) {
@@ -273,7 +276,7 @@ muster::Task<muster::HttpServerResponse> Ec2Api::handle(muster::HttpServerReques
   for (const std::size_t at : {8U, 13U, 18U, 23U}) id.insert(at, "-");
   std::string action;
   Answer<std::string> answered = answer(request, action);
-  observer_(action.empty() ? "(none)" : action, answered ? "" : answered.error().code);
+  observer_(actions().contains(action) ? action : "(unknown)", answered ? "" : answered.error().code);
   if (!answered) {
     const Ec2Error& error = answered.error();
     XmlWriter out;
@@ -324,17 +327,17 @@ Answer<Ec2Api::Page> Ec2Api::page_of(const Parameters& given, std::size_t count,
   return page;
 }
 
-Answer<std::string> Ec2Api::run_instances(const Parameters& given) {
+Answer<std::string> Ec2Api::run_instances(const Parameters& given, const ec2model::Gate& gate) {
   Answer<ec2model::LaunchRequest> request = read_launch(given);
   if (!request) return tl::unexpected<Ec2Error>(request.error());
-  const auto launched = model_.run_instances(*request, clock_.now());
+  const auto launched = model_.run_instances(*request, gate, clock_.now());
   if (!launched) return tl::unexpected<Ec2Error>(launched.error());
   XmlWriter out;
   write_reservation(out, *launched, model_.world().account);
   return out.take();
 }
 
-Answer<std::string> Ec2Api::describe_instances(const Parameters& given) {
+Answer<std::string> Ec2Api::describe_instances(const Parameters& given, const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("InstanceId");
@@ -342,6 +345,7 @@ Answer<std::string> Ec2Api::describe_instances(const Parameters& given) {
   if (!found) return tl::unexpected<Ec2Error>(found.error());
   const auto page = page_of(given, found->size(), 5, 1000, !ids.empty(), "instancesSet");
   if (!page) return tl::unexpected<Ec2Error>(page.error());
+  if (auto open = pass(gate); !open) return tl::unexpected<Ec2Error>(open.error());
   XmlWriter out;
   out.open("reservationSet");
   for (std::size_t i = page->begin; i < page->end;) {
@@ -358,15 +362,12 @@ Answer<std::string> Ec2Api::describe_instances(const Parameters& given) {
   return out.take();
 }
 
-Answer<std::string> Ec2Api::terminate_instances(const Parameters& given) {
-  const auto is_dry_run = given.boolean("DryRun");
-  if (!is_dry_run) return tl::unexpected<Ec2Error>(is_dry_run.error());
+Answer<std::string> Ec2Api::terminate_instances(const Parameters& given, const ec2model::Gate& gate) {
   for (const char* name : {"Force", "SkipOsShutdown"}) {
     const auto read = given.boolean(name);
     if (!read) return tl::unexpected<Ec2Error>(read.error());
   }
-  const auto changes = model_.terminate_instances(given.list("InstanceId"),
-                                                  is_dry_run->value_or(false), clock_.now());
+  const auto changes = model_.terminate_instances(given.list("InstanceId"), gate, clock_.now());
   if (!changes) return tl::unexpected<Ec2Error>(changes.error());
   XmlWriter out;
   out.open("instancesSet");
@@ -381,18 +382,16 @@ Answer<std::string> Ec2Api::terminate_instances(const Parameters& given) {
   return out.take();
 }
 
-Answer<std::string> Ec2Api::create_tags(const Parameters& given) {
-  const auto is_dry_run = given.boolean("DryRun");
-  if (!is_dry_run) return tl::unexpected<Ec2Error>(is_dry_run.error());
+Answer<std::string> Ec2Api::create_tags(const Parameters& given, const ec2model::Gate& gate) {
   const auto tags = given.tags("Tag");
   if (!tags) return tl::unexpected<Ec2Error>(tags.error());
   const auto done =
-      model_.create_tags(given.list("ResourceId"), *tags, is_dry_run->value_or(false));
+      model_.create_tags(given.list("ResourceId"), *tags, gate);
   if (!done) return tl::unexpected<Ec2Error>(done.error());
   return XmlWriter().text("return", "true").take();
 }
 
-Answer<std::string> Ec2Api::describe_images(const Parameters& given) {
+Answer<std::string> Ec2Api::describe_images(const Parameters& given, const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("ImageId");
@@ -400,6 +399,7 @@ Answer<std::string> Ec2Api::describe_images(const Parameters& given) {
   if (!found) return tl::unexpected<Ec2Error>(found.error());
   const auto page = page_of(given, found->size(), 1, 1000, !ids.empty(), "imageIdsSet");
   if (!page) return tl::unexpected<Ec2Error>(page.error());
+  if (auto open = pass(gate); !open) return tl::unexpected<Ec2Error>(open.error());
   XmlWriter out;
   out.open("imagesSet");
   for (std::size_t i = page->begin; i < page->end; ++i) {
@@ -424,7 +424,7 @@ Answer<std::string> Ec2Api::describe_images(const Parameters& given) {
   return out.take();
 }
 
-Answer<std::string> Ec2Api::describe_subnets(const Parameters& given) {
+Answer<std::string> Ec2Api::describe_subnets(const Parameters& given, const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("SubnetId");
@@ -432,6 +432,7 @@ Answer<std::string> Ec2Api::describe_subnets(const Parameters& given) {
   if (!found) return tl::unexpected<Ec2Error>(found.error());
   const auto page = page_of(given, found->size(), 5, 1000, !ids.empty(), "SubnetIds");
   if (!page) return tl::unexpected<Ec2Error>(page.error());
+  if (auto open = pass(gate); !open) return tl::unexpected<Ec2Error>(open.error());
   XmlWriter out;
   out.open("subnetSet");
   for (std::size_t i = page->begin; i < page->end; ++i) {
@@ -450,7 +451,7 @@ Answer<std::string> Ec2Api::describe_subnets(const Parameters& given) {
   return out.take();
 }
 
-Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given) {
+Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given, const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("GroupId");
@@ -460,6 +461,7 @@ Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given) {
   const auto page =
       page_of(given, found->size(), 5, 1000, !ids.empty() || !names.empty(), "GroupIds");
   if (!page) return tl::unexpected<Ec2Error>(page.error());
+  if (auto open = pass(gate); !open) return tl::unexpected<Ec2Error>(open.error());
   XmlWriter out;
   out.open("securityGroupInfo");
   for (std::size_t i = page->begin; i < page->end; ++i) {
@@ -483,7 +485,7 @@ Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given) {
   return out.take();
 }
 
-Answer<std::string> Ec2Api::get_console_output(const Parameters& given) {
+Answer<std::string> Ec2Api::get_console_output(const Parameters& given, const ec2model::Gate& gate) {
   const std::string id = given.text("InstanceId");
   const auto is_latest = given.boolean("Latest");
   const auto is_dry_run = given.boolean("DryRun");
@@ -492,9 +494,7 @@ Answer<std::string> Ec2Api::get_console_output(const Parameters& given) {
   const auto known = ec2model::check_instance_ids(
       {id}, [&](const std::string& one) { return model_.find(one) != nullptr; });
   if (!known) return tl::unexpected<Ec2Error>(known.error());
-  if (is_dry_run->value_or(false)) {
-    return tl::unexpected<Ec2Error>(ec2model::dry_run_refusal().value());
-  }
+  if (auto open = pass(gate); !open) return tl::unexpected<Ec2Error>(open.error());
   // Without `Latest` EC2 shows what it took down some minutes after the start.
   const bool is_posted = clock_.now() - model_.find(id)->launched_at > std::chrono::minutes{2};
   const std::string text = is_latest->value_or(false) || is_posted ? console_(id) : std::string();

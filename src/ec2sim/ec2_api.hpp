@@ -25,7 +25,7 @@ class Ec2Api : public muster::HttpHandler {
   muster::Task<muster::HttpServerResponse> handle(muster::HttpServerRequest request) override;
 
  private:
-  using Action = Answer<std::string> (Ec2Api::*)(const Parameters&);
+  using Action = Answer<std::string> (Ec2Api::*)(const Parameters&, const ec2model::Gate&);
   struct Entry {
     Action run;
     std::vector<std::string_view> known;
@@ -37,14 +37,14 @@ class Ec2Api : public muster::HttpHandler {
   static const std::map<std::string, Entry>& actions();
   Answer<std::string> answer(const muster::HttpServerRequest& request, std::string& action);
 
-  Answer<std::string> run_instances(const Parameters& given);
-  Answer<std::string> describe_instances(const Parameters& given);
-  Answer<std::string> terminate_instances(const Parameters& given);
-  Answer<std::string> create_tags(const Parameters& given);
-  Answer<std::string> describe_images(const Parameters& given);
-  Answer<std::string> describe_subnets(const Parameters& given);
-  Answer<std::string> describe_security_groups(const Parameters& given);
-  Answer<std::string> get_console_output(const Parameters& given);
+  Answer<std::string> run_instances(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> describe_instances(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> terminate_instances(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> create_tags(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> describe_images(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> describe_subnets(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> describe_security_groups(const Parameters& given, const ec2model::Gate& gate);
+  Answer<std::string> get_console_output(const Parameters& given, const ec2model::Gate& gate);
 
   /// Which items of a listing a page holds, and the token of the next.
   struct Page {

@@ -196,7 +196,6 @@ Answer<ec2model::LaunchRequest> read_launch(const Parameters& given) {
   reader.take_bool("DisableApiTermination", to.is_termination_protected);
   bool ignored = false;
   reader.take_bool("DisableApiStop", ignored);
-  reader.take_bool("DryRun", to.is_dry_run);
   to.terminates_on_shutdown =
       reader.take_word("InstanceInitiatedShutdownBehavior", {"stop", "terminate"}) == "terminate";
   reader.take_word("CreditSpecification.CpuCredits", {"standard", "unlimited"});
@@ -219,6 +218,9 @@ Answer<ec2model::LaunchRequest> read_launch(const Parameters& given) {
   } else {
     to.instance_tags = (*tags)["instance"];
     to.volume_tags = (*tags)["volume"];
+    for (const char* type : {"network-interface", "spot-instances-request"}) {
+      to.other_tags.insert((*tags)[type].begin(), (*tags)[type].end());
+    }
   }
   to.fingerprint = given.fingerprint();
   if (reader.failure()) return tl::unexpected<Ec2Error>(*reader.failure());

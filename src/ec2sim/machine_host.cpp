@@ -91,6 +91,18 @@ bool is_routed(unsigned second) {
   return false;
 }
 
+/// An abstract socket is a lock that ends with its holder; -1 if someone else has it.
+int lock_by_name(const std::string& text) {
+  const int lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un name{};
+  name.sun_family = AF_UNIX;
+  text.copy(name.sun_path + 1, text.size());
+  const auto size = static_cast<socklen_t>(sizeof(sa_family_t) + 1 + text.size());
+  if (bind(lock, reinterpret_cast<sockaddr*>(&name), size) == 0) return lock;
+  close(lock);
+  return -1;
+}
+
 /// The folders in a folder that may change or go while it is read.
 std::vector<std::string> folders_in(const std::string& path) {
   std::vector<std::string> found;
@@ -126,7 +138,7 @@ MachineHost::MachineHost(asio::any_io_executor executor, HostOptions options,
       on_end_(std::move(on_end)) {}
 
 MachineHost::~MachineHost() {
-  for (const int fd : {host_ns_, vpc_ns_, subnet_lock_, cgroup_, guest_}) {
+  for (const int fd : {host_ns_, vpc_ns_, name_lock_, subnet_lock_, cgroup_, guest_}) {
     if (fd >= 0) close(fd);
   }
 }
@@ -135,22 +147,20 @@ std::string MachineHost::dir_of(const std::string& id) const {
   return fmt::format("{}/machines/{}", options_.state_dir, id);
 }
 
+Status MachineHost::lock_name() {
+  name_lock_ = lock_by_name(link_name());
+  if (name_lock_ >= 0) return {};
+  return fail(ErrorKind::conflict, fmt::format("another ec2sim is named {}", options_.name),
+              "Choose another --name.");
+}
+
 Status MachineHost::pick_subnet() {
   for (unsigned second = 200; second < 208; ++second) {
     if (is_routed(second)) continue;
-    // An abstract socket is a lock that ends with its holder.
-    const int lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    const std::string text = fmt::format("ec2sim-10.{}", second);
-    text.copy(name.sun_path + 1, text.size());
-    const auto size = static_cast<socklen_t>(sizeof(sa_family_t) + 1 + text.size());
-    if (bind(lock, reinterpret_cast<sockaddr*>(&name), size) == 0) {
-      subnet_lock_ = lock;
-      second_octet_ = second;
-      return {};
-    }
-    close(lock);
+    subnet_lock_ = lock_by_name(fmt::format("ec2sim-10.{}", second));
+    if (subnet_lock_ < 0) continue;
+    second_octet_ = second;
+    return {};
   }
   return fail(ErrorKind::conflict, "all of 10.200.0.0/13 is routed or used by other simulators",
               "Stop another ec2sim.");
@@ -201,8 +211,12 @@ void MachineHost::open_cgroup() {
 }
 
 void MachineHost::sweep() {
+  // Only what is surely ours: the folder may hold other things.
   for (const std::string& folder : folders_in(options_.state_dir + "/machines")) {
-    remove_disk(folder);
+    const std::string name = std::filesystem::path(folder).filename();
+    const bool is_ours = name.size() == 19 && name.starts_with("i-") &&
+                         std::filesystem::exists(folder + "/upper");
+    if (is_ours) remove_disk(folder);
   }
 }
 
@@ -252,6 +266,7 @@ Status MachineHost::set_up() {
                 "Run ec2sim with sudo.");
   }
   if (Status fine = check_disk(); !fine) return fine;
+  if (Status fine = lock_name(); !fine) return fine;
   if (Status fine = pick_subnet(); !fine) return fine;
   std::error_code ignored;
   std::filesystem::create_directories(options_.state_dir + "/machines", ignored);

@@ -83,6 +83,7 @@ class MachineHost {
 
   [[nodiscard]] std::string link_name() const { return "ec2sim-" + options_.name; }
   [[nodiscard]] std::string dir_of(const std::string& id) const;
+  muster::Status lock_name();
   muster::Status pick_subnet();
   muster::Status make_network();
   muster::Status check_disk() const;
@@ -99,6 +100,7 @@ class MachineHost {
   unsigned second_octet_ = 0;
   int host_ns_ = -1;
   int vpc_ns_ = -1;
+  int name_lock_ = -1;
   int subnet_lock_ = -1;
   int cgroup_ = -1;
   int guest_ = -1;

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -83,6 +84,7 @@ int judge(const std::string& state_dir, bool as_json) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{
       "ec2sim plays Amazon EC2 on this machine, with real machines in namespaces.\n\n"
       "Examples:\n"

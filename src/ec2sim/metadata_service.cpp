@@ -15,6 +15,7 @@ using muster::HttpServerResponse;
 using muster::Node;
 
 constexpr int kSessionSecondsMax = 21600;
+constexpr int kSessionsMax = 1000;  // Of one machine at a time.
 
 HttpServerResponse plain(int status, std::string body, std::string type = "text/plain") {
   HttpServerResponse response;
@@ -39,6 +40,10 @@ HttpServerResponse MetadataService::open_session(const muster::HttpServerRequest
       muster::header_value(request.headers, "x-aws-ec2-metadata-token-ttl-seconds"));
   if (!seconds || *seconds < 1 || *seconds > kSessionSecondsMax) return plain(400, "");
   std::erase_if(sessions_, [&](const auto& one) { return one.second.expires_at < clock_.now(); });
+  const auto own_count = std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& one) {
+    return one.second.instance == instance.id;
+  });
+  if (own_count >= kSessionsMax) return plain(503, "");
   const std::string token = model_.random_id("AQAEA", 51);
   sessions_[token] = {instance.id, clock_.now() + std::chrono::seconds{*seconds}};
   HttpServerResponse response = plain(200, token);

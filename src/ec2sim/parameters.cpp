@@ -63,7 +63,7 @@ constexpr std::array<std::string_view, 48> kIgnored{"AdditionalInfo",
                                                     "VirtualName"};
 
 /// Known to AWS, and refused because it would change where or how a machine runs.
-constexpr std::array<std::string_view, 12> kNotPlayed{"InstanceRequirements",
+constexpr std::array<std::string_view, 18> kNotPlayed{"InstanceRequirements",
                                                       "CapacityReservationTarget",
                                                       "CapacityReservationOptions",
                                                       "ReservedCapacityOptions",
@@ -74,7 +74,7 @@ constexpr std::array<std::string_view, 12> kNotPlayed{"InstanceRequirements",
                                                       "NetworkInterfaceId",
                                                       "PrivateIpAddresses",
                                                       "GroupName",
-                                                      "SpreadDomain"};
+                                                      "SpreadDomain", "AvailabilityZoneId", "SnapshotId", "NoDevice", "VolumeInitializationRate", "ValidUntil", "ExecutableBy"};
 
 std::vector<std::string_view> segments_of(std::string_view name) {
   std::vector<std::string_view> parts;

@@ -22,6 +22,7 @@ using muster::Status;
 namespace {
 
 constexpr const char* kServices = "169.254.169.254";
+constexpr std::size_t kConsolesMax = 200;  // Of machines that have ended.
 constexpr const char* kNames = "169.254.169.253";
 
 std::string hostname_of(const std::string& address) {
@@ -53,7 +54,7 @@ Simulator::Simulator(boost::asio::any_io_executor executor, muster::Clock& clock
 Status Simulator::lock_state() {
   std::error_code error;
   std::filesystem::create_directories(options_.state_dir, error);
-  options_.state_dir = std::filesystem::absolute(options_.state_dir).lexically_normal();
+  options_.state_dir = std::filesystem::canonical(options_.state_dir, error).string();
   while (options_.state_dir.ends_with('/')) options_.state_dir.pop_back();
   const std::string path = options_.state_dir + "/lock";
   lock_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -103,6 +104,7 @@ Status Simulator::start() {
   host_ = std::make_unique<MachineHost>(
       executor_, host, log_,
       [this](const std::string& id, MachineEnd how, const std::string& console) {
+        if (last_consoles_.size() >= kConsolesMax) last_consoles_.erase(last_consoles_.begin());
         last_consoles_[id] = console;
         model_->machine_gone(id, how == MachineEnd::shut_down, clock_.now());
         note_ends();
@@ -215,7 +217,10 @@ std::string Simulator::variables() const {
 }
 
 muster::Task<> Simulator::stop() {
+  // First nobody can launch any more, then the machines go.
+  if (api_server_) co_await api_server_->stop(std::chrono::seconds{1});
   if (model_) {
+    carry_out();
     std::vector<std::string> alive;
     for (const auto& [id, entry] : model_->ledger().machines()) alive.push_back(id);
     model_->simulator_stops(clock_.now());
@@ -225,7 +230,6 @@ muster::Task<> Simulator::stop() {
       co_await clock_.sleep(std::chrono::milliseconds{10});
     }
   }
-  if (api_server_) co_await api_server_->stop(std::chrono::seconds{1});
   if (metadata_server_) co_await metadata_server_->stop(std::chrono::milliseconds{0});
   tasks_.cancel();
   co_await tasks_.join();

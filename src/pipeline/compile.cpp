@@ -37,10 +37,10 @@ bool is_run(const Step& step, const Metadata& metadata, const CompileOptions& op
 }
 
 RunPolicy run_policy_of(const Conditions& when) {
-  const auto names = [&](const char* status) {
-    return std::find(when.status.begin(), when.status.end(), status) != when.status.end();
-  };
-  if (names("failure")) return names("success") ? RunPolicy::always : RunPolicy::on_failure;
+  if (!when.status) return RunPolicy::on_success;
+  if (when.status->matches("failure")) {
+    return when.status->matches("success") ? RunPolicy::always : RunPolicy::on_failure;
+  }
   return RunPolicy::on_success;
 }
 
@@ -120,7 +120,9 @@ class Compiler {
 
  private:
   [[nodiscard]] std::string volume_name(const std::string& name) const {
-    return fmt::format("muster-{}-{}", options_.id, slug(name));
+    std::size_t number = 0;
+    while (number < pipeline_.volumes.size() && pipeline_.volumes[number].name != name) ++number;
+    return fmt::format("muster-{}-{}-{}", options_.id, number, slug(name));
   }
 
   [[nodiscard]] std::map<std::string, std::string> shared_environment() const {
@@ -203,7 +205,7 @@ class Compiler {
 
   void add(const Step& from) {
     if (!is_run(from, metadata_, options_)) {
-      left_out_.push_back(from.name);
+      left_out_[from.name] = from.depends_on;
       return;
     }
     StageStep step;
@@ -237,9 +239,10 @@ class Compiler {
 
   /// Without any `depends_on` the steps run one after the other.
   void connect() {
+    const auto depends = [](const Step& step) { return !step.depends_on.empty(); };
     const bool is_graph =
-        std::any_of(stage_.steps.begin(), stage_.steps.end(),
-                    [](const StageStep& step) { return !step.depends_on.empty(); });
+        std::any_of(pipeline_.steps.begin(), pipeline_.steps.end(), depends) ||
+        std::any_of(pipeline_.services.begin(), pipeline_.services.end(), depends);
     const bool has_clone = !pipeline_.clone.is_disabled;
     std::string before;
     for (StageStep& step : stage_.steps) {
@@ -248,23 +251,37 @@ class Compiler {
         before = step.name;
         continue;
       }
-      // Who depends on a step that is left out does not wait for it.
-      std::erase_if(step.depends_on, [&](const std::string& name) {
-        const bool is_left_out =
-            std::find(left_out_.begin(), left_out_.end(), name) != left_out_.end();
-        return is_left_out || (!has_clone && name == "clone");
-      });
+      step.depends_on = without_left_out(step.depends_on);
+      if (!has_clone) std::erase(step.depends_on, "clone");
       if (has_clone && step.depends_on.empty() && step.name != "clone") {
         step.depends_on = {"clone"};
       }
     }
   }
 
+  /// A step that is left out passes on what it waited for, so that the order stays.
+  [[nodiscard]] std::vector<std::string> without_left_out(
+      const std::vector<std::string>& names) const {
+    std::vector<std::string> out;
+    const auto add = [&](const std::string& name) {
+      if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    };
+    for (const std::string& name : names) {
+      const auto left = left_out_.find(name);
+      if (left == left_out_.end()) {
+        add(name);
+        continue;
+      }
+      for (const std::string& before : without_left_out(left->second)) add(before);
+    }
+    return out;
+  }
+
   const Pipeline& pipeline_;
   const Metadata& metadata_;
   const CompileOptions& options_;
   Stage stage_;
-  std::vector<std::string> left_out_;
+  std::map<std::string, std::vector<std::string>> left_out_;  // With what each waited for.
 };
 
 Node texts(const std::vector<std::string>& values) {

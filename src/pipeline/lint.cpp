@@ -22,6 +22,11 @@ class Linter {
       error(pipeline_.mark, "an exec pipeline has neither services nor volumes.",
             "Use type vm or docker.");
     }
+    if (pipeline_.type == "exec" && !pipeline_.environment.empty()) {
+      findings_.push_back({{pipeline_.mark, "environment",
+                            "has no effect in an exec pipeline.", "Set it on the steps."},
+                           false});
+    }
     for (const Volume& volume : pipeline_.volumes) {
       if (volume.name.empty()) error(pipeline_.mark, "linter: missing volume name");
     }

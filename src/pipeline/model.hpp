@@ -23,7 +23,7 @@ struct Condition {
 /// All keys given must match.
 struct Conditions {
   std::map<std::string, Condition> by_key;  ///< `branch`, `event`, …
-  std::vector<std::string> status;          ///< `success`, `failure`; sets the run policy.
+  std::optional<Condition> status;          ///< `success`, `failure`; sets the run policy.
 };
 
 struct VolumeMount {

@@ -58,7 +58,7 @@ class Reader : public NodeReader {
         out.by_key[name] = condition(at, path + "." + name);
       };
     }
-    keys["status"] = [&](const Node& at) { out.status = condition(at, path + ".status").include; };
+    keys["status"] = [&](const Node& at) { out.status = condition(at, path + ".status"); };
     members(node, path, keys, {"paths"});
     return out;
   }
@@ -95,6 +95,9 @@ class Reader : public NodeReader {
            if (value == "ignore") out.failure = FailurePolicy::ignore;
            if (value == "fast" || value == "fast-fail" || value == "fail-fast") {
              out.failure = FailurePolicy::fail_fast;
+           } else if (value != "ignore" && !value.empty()) {
+             warn(at.mark, path + ".failure", fmt::format("\"{}\" counts as the default.", value),
+                  "Use ignore or fail-fast.");
            }
          }},
         {"shell", [](const Node&) {}},  // Parsed and without effect in every Drone runner.
@@ -146,6 +149,10 @@ class Reader : public NodeReader {
                 {{"medium",
                   [&](const Node& medium) {
                     volume.is_memory = text(medium, at + ".temp.medium") == "memory";
+                    if (!volume.is_memory && !medium.text.empty()) {
+                      error(medium.mark, at + ".temp.medium",
+                            fmt::format("\"{}\" is no medium.", medium.text), "Use memory.");
+                    }
                   }},
                  {"size_limit", [&](const Node& size) {
                     volume.size_bytes_max = integer(size, at + ".temp.size_limit");

@@ -22,11 +22,12 @@ char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + '
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Shell patterns of `#`, `##`, `%`, `%%`: here `*` crosses slashes.
-bool matches_shell(std::string_view pattern, std::string_view text) {
+bool matches_shell(std::string_view pattern, std::string_view text, int& budget) {
+  if (--budget < 0) return false;
   if (pattern.empty()) return text.empty();
   if (pattern[0] == '*') {
     for (std::size_t i = 0; i <= text.size(); ++i) {
-      if (matches_shell(pattern.substr(1), text.substr(i))) return true;
+      if (matches_shell(pattern.substr(1), text.substr(i), budget)) return true;
     }
     return false;
   }
@@ -42,11 +43,11 @@ bool matches_shell(std::string_view pattern, std::string_view text) {
                                    : pattern[i] == text[0]);
         if (is_range) i += 2;
       }
-      return is_in != is_negated && matches_shell(pattern.substr(close + 1), text.substr(1));
+      return is_in != is_negated && matches_shell(pattern.substr(close + 1), text.substr(1), budget);
     }
   }
   if (pattern[0] != '?' && pattern[0] != text[0]) return false;
-  return matches_shell(pattern.substr(1), text.substr(1));
+  return matches_shell(pattern.substr(1), text.substr(1), budget);
 }
 
 /// One pass over the text, left to right.
@@ -111,6 +112,11 @@ class Expander {
   }
 
   std::string expression() {
+    struct Depth {
+      int& value;
+      ~Depth() { --value; }
+    } const depth{++depth_};
+    if (depth_ > 50) throw Refusal{"nested over 50 deep"};
     start_ = at_;
     at_ += 2;
     if (peek() == '#') {
@@ -194,11 +200,12 @@ class Expander {
     const std::string pattern = word('\0');
     ++at_;
     const std::size_t size = value.size();
+    int budget = 1'000'000;
     for (std::size_t step = 0; step <= size; ++step) {
       const std::size_t length = is_longest ? size - step : step;
       const std::string_view part = is_prefix ? std::string_view(value).substr(0, length)
                                               : std::string_view(value).substr(size - length);
-      if (!matches_shell(pattern, part)) continue;
+      if (!matches_shell(pattern, part, budget)) continue;
       return is_prefix ? value.substr(length) : value.substr(0, size - length);
     }
     return value;
@@ -231,6 +238,7 @@ class Expander {
   const Variables& variables_;
   std::size_t at_ = 0;
   std::size_t start_ = 0;
+  int depth_ = 0;
 };
 
 }  // namespace

@@ -75,7 +75,7 @@ class Cloud {
   virtual Task<Result<std::vector<CloudInstance>>> launch(FrozenCall call) = 0;
   /// All pages or an error. A fresh instance may be missing for some minutes.
   virtual Task<Result<std::vector<CloudInstance>>> list_instances(InstanceFilter filter) = 0;
-  /// Ends instances; one that is unknown counts as ended.
+  /// Ends instances. `not_found` for one that is long gone, or so fresh that it is not visible yet.
   virtual Task<Status> terminate(std::vector<InstanceId> ids) = 0;
   virtual Task<Status> tag(std::vector<std::string> resource_ids,
                            std::map<std::string, std::string> tags) = 0;

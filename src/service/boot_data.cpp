@@ -28,7 +28,9 @@ if [ -n "$home" ]; then
   chmod 700 "$home/.ssh"
   chmod 600 "$home/.ssh/authorized_keys"
   chown -R "$user:" "$home/.ssh"
-  if getent group docker > /dev/null; then usermod -aG docker "$user"; fi
+  # The group may come before the engine: its package takes the one that is there.
+  getent group docker > /dev/null || groupadd --system docker
+  usermod -aG docker "$user"
 else
   echo "muster: the image has no user $user" > /dev/console
 fi

@@ -97,6 +97,7 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
   } catch (...) {
     cancelled = std::current_exception();
   }
+  if (cancelled) co_await forget_cancellation();
   background.cancel();
   Task<> joining = background.join();
   co_await std::move(joining);
@@ -155,7 +156,9 @@ Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
   Task<> cleanup = clean_up(&cleaning);
   co_await std::move(cleanup);
   if (!cleaning.is_clean) parts_.observer.note(cleaning.left_behind);
-  if (!result && is_interrupted_) co_return fail(ErrorKind::cancelled, "interrupted");
+  if (is_interrupted_) {
+    co_return fail(ErrorKind::cancelled, cleaning.is_clean ? "" : cleaning.left_behind);
+  }
   if (!result) {
     co_return fail(ErrorKind::timeout,
                    fmt::format("the run took longer than {}", format_duration(request.time_max)),

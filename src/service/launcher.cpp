@@ -92,18 +92,47 @@ Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
   co_return resolved;
 }
 
-Task<Result<std::vector<CloudInstance>>> Launcher::send_launch(FrozenCall call) {
+Task<Result<std::vector<CloudInstance>>> Launcher::send_launch(LaunchIntent intent) {
+  // From here on the launch may have been made, whatever becomes of this task.
+  unfinished_ = intent;
   Duration pause = 500ms;
+  bool may_have_acted = false;
   for (int number = 1;; ++number) {
-    Task<Result<std::vector<CloudInstance>>> sending = parts_.cloud.launch(call);
+    Task<Result<std::vector<CloudInstance>>> sending = parts_.cloud.launch(intent.call);
     Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
-    if (launched || !is_outcome_unknown(launched.error().kind)) co_return launched;
+    if (launched) co_return launched;
+    const ErrorKind kind = launched.error().kind;
+    may_have_acted = may_have_acted || is_outcome_unknown(kind);
+    // Who is turned away at the door learns nothing of an earlier attempt.
+    const bool is_answer = !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
+                           kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
+    if (is_answer || (!may_have_acted && kind != ErrorKind::throttled)) co_return launched;
     parts_.log.warn("launch_outcome_unknown",
                     {{"attempt", number}, {"error_code", launched.error().code}});
-    if (number == kUnknownOutcomeTries) co_return launched;
+    if (number == kUnknownOutcomeTries) {
+      if (may_have_acted) launched.error().kind = ErrorKind::unavailable;
+      co_return launched;
+    }
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, 8s);
   }
+}
+
+Task<Status> Launcher::check_cap(const Pool* pool) {
+  InstanceFilter filter;
+  filter.tags = {{"muster:cluster", cluster_}, {"muster:pool", pool->name.value()}};
+  filter.states = {InstanceState::pending, InstanceState::running};
+  Task<Result<std::vector<CloudInstance>>> listing = parts_.cloud.list_instances(std::move(filter));
+  const Result<std::vector<CloudInstance>> running = co_await std::move(listing);
+  if (!running) co_return within("machines of pool", pool->name.value(), running.error());
+  if (static_cast<int>(running->size()) < pool->max_instances) co_return Status();
+  co_return fail(ErrorKind::quota_exceeded,
+                 fmt::format("pool {} has {} machine{}, and max_instances is {}",
+                             pool->name.value(), running->size(), running->size() == 1 ? "" : "s",
+                             pool->max_instances),
+                 fmt::format("Wait for one to end, or raise pools.{}.max_instances.",
+                             pool->name.value()),
+                 "E0414");
 }
 
 Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved resolved,
@@ -143,8 +172,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   const Status committed = co_await std::move(committing);
   if (!committed) co_return within("intent", machine.intent.value(), committed.error());
 
-  unfinished_ = intent;
-  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent.call);
+  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent);
   const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
   if (!launched) {
     if (is_outcome_unknown(launched.error().kind))
@@ -202,6 +230,9 @@ Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
   Task<Result<Resolved>> resolving = resolve(&pool);
   const Result<Resolved> resolved = co_await std::move(resolving);
   if (!resolved) co_return tl::unexpected<Error>(resolved.error());
+  Task<Status> capping = check_cap(&pool);
+  const Status has_room = co_await std::move(capping);
+  if (!has_room) co_return tl::unexpected<Error>(has_room.error());
   std::vector<Attempt> attempts;
   for (const Offering& offering : offerings_of(pool, resolved->subnets)) {
     Task<Result<LaunchedMachine>> launching = launch_in(&pool, *resolved, offering, run);
@@ -277,7 +308,9 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
           is_retryable(reached.error().kind) || reached.error().code == "KeyRefused";
       if (!may_come) co_return reached;
       waiting_for = reached.error().message;
-      pause = std::min<Duration>(pause, 250ms);
+      // sshd bars an address that knocks too often with a key it does not know.
+      const bool is_refused = reached.error().code == "KeyRefused";
+      if (!is_refused) pause = std::min<Duration>(pause, 250ms);
     }
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause + pause / 2, 3s);
@@ -298,7 +331,10 @@ Task<Status> Launcher::terminate(LaunchedMachine machine) {
   for (int number = 1; number <= 8; ++number) {
     Task<Status> ending = parts_.cloud.terminate({machine.instance.id});
     last = co_await std::move(ending);
-    if (last || !is_retryable(last.error().kind)) break;
+    // A fresh machine may not be known everywhere yet; it is ours and must not be forgotten.
+    const bool may_help =
+        !last && (is_retryable(last.error().kind) || last.error().kind == ErrorKind::not_found);
+    if (!may_help) break;
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, 8s);
   }
@@ -311,11 +347,14 @@ Task<Status> Launcher::terminate_unfinished() {
   if (!unfinished_) co_return Status();
   const LaunchIntent intent = *unfinished_;
   // The same call again tells what became of it, without launching a second machine.
-  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent.call);
+  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent);
   const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
   if (!launched) {
-    const bool never_was = !is_outcome_unknown(launched.error().kind);
+    const ErrorKind kind = launched.error().kind;
+    const bool never_was = !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
+                           kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
     if (!never_was) co_return tl::unexpected<Error>(launched.error());
+    unfinished_.reset();
     Task<Status> noting = parts_.store.set_intent(intent.id, IntentState::refused, {});
     co_return co_await std::move(noting);
   }

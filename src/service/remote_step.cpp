@@ -28,6 +28,7 @@ if mkdir "$d/started" 2> /dev/null; then
   group=$(ps -o pgid= -p $$ 2> /dev/null | tr -d ' ')
   echo "${group:-$$}" > "$d/group"
   : > "$d/log"
+  umask 022
   sh "$d/supervise" "$d" > /dev/null 2>&1 < /dev/null &
   echo $! > "$d/pid.part"
   mv "$d/pid.part" "$d/pid"
@@ -41,14 +42,17 @@ often=
 if tail -s 0.05 -c +1 /dev/null 2> /dev/null; then often='-s 0.05'; fi
 tail $often -c "+$2" -f "$d/log" 2> /dev/null < /dev/null &
 t=$!
+# A step that has just been started may not have its pid on disk yet.
+tries=0
+while [ ! -e "$d/pid" ] && [ $tries -lt 50 ]; do sleep 0.1 2> /dev/null || sleep 1; tries=$((tries + 1)); done
 while [ ! -e "$d/exit" ]; do
   if ! kill -0 "$(cat "$d/pid" 2> /dev/null)" 2> /dev/null; then
-    if [ ! -e "$d/exit" ]; then echo lost >&2; fi
+    if [ ! -e "$d/exit" ]; then echo muster-lost >&2; fi
     break
   fi
   sleep 0.02 2> /dev/null || sleep 1
 done
-cat "$d/exit" >&2 2> /dev/null
+[ ! -e "$d/exit" ] || echo "muster-exit $(cat "$d/exit")" >&2
 read -r _
 kill $t 2> /dev/null
 )sh";
@@ -64,7 +68,21 @@ std::string with_arguments(std::string_view script, const std::vector<std::strin
 RemoteStep::RemoteStep(Machine& machine, Clock& clock, std::string folder)
     : machine_(machine), clock_(clock), folder_(std::move(folder)) {}
 
-Task<Status> RemoteStep::start(std::string script) {
+Task<Status> RemoteStep::start(std::string script, Duration patience) {
+  const Duration started = clock_.monotonic();
+  Duration pause = 100ms;
+  while (true) {
+    // The marker on the machine keeps a second try from starting it twice.
+    Task<Status> starting = start_once(script);
+    const Status tried = co_await std::move(starting);
+    if (tried || !is_retryable(tried.error().kind) || !tried.error().code.empty()) co_return tried;
+    if (clock_.monotonic() - started > patience) co_return tried;
+    co_await clock_.sleep(pause);
+    pause = std::min<Duration>(pause * 2, 5s);
+  }
+}
+
+Task<Status> RemoteStep::start_once(std::string script) {
   // One command makes the folder and writes both files from its input.
   ExecRequest request;
   request.command = fmt::format(
@@ -78,7 +96,7 @@ Task<Status> RemoteStep::start(std::string script) {
   if (result->exit.code == 0) co_return Status();
   co_return fail(ErrorKind::unavailable,
                  fmt::format("a step cannot be started on the machine: {}", result->err),
-                 "Is its disk full, or /tmp not writable?");
+                 "Is its disk full, or /tmp not writable?", "E0433");
 }
 
 Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on_output) {
@@ -90,8 +108,8 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
   std::string told;
   std::optional<int> code;
   long size = -1;
+  progress->lost_at.reset();
   while (true) {
-    progress->heard_at = clock_.monotonic();
     if (code && progress->offset >= size) {
       Task<Status> closing = (*process)->close_input();
       co_await std::move(closing);
@@ -110,31 +128,41 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
       (*on_output)(bytes);
       continue;
     }
+    // A login shell may have things of its own to say there: only whole marked lines count.
     told += (*output)->bytes;
-    if (!told.ends_with('\n')) continue;
-    if (told.starts_with("lost")) {
-      co_return fail(ErrorKind::corrupt,
-                     "the step's supervisor is gone without an exit code; was it killed, or the "
-                     "machine out of memory?",
-                     {}, "lost");
+    for (std::size_t end = 0; (end = told.find('\n')) != std::string::npos;) {
+      const std::string line = told.substr(0, end);
+      told.erase(0, end + 1);
+      if (line == "muster-lost") {
+        co_return fail(ErrorKind::corrupt,
+                       "the step's supervisor is gone without an exit code; was it killed, or the "
+                       "machine out of memory?",
+                       {}, "lost");
+      }
+      int read_code = 0;
+      long read_size = 0;
+      if (std::sscanf(line.c_str(), "muster-exit %d %ld", &read_code, &read_size) == 2) {
+        code = read_code;
+        size = read_size;
+      }
     }
-    int read_code = 0;
-    long read_size = 0;
-    if (std::sscanf(told.c_str(), "%d %ld", &read_code, &read_size) == 2) {
-      code = read_code;
-      size = read_size;
-    }
+    if (told.size() > (64 << 10)) told.clear();
   }
 }
 
 Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration patience) {
-  Progress progress{offset, clock_.monotonic()};
+  Progress progress{offset, {}};
   Duration pause = 100ms;
   while (true) {
     Task<Result<int>> following = follow_once(&progress, &on_output);
     Result<int> code = co_await std::move(following);
     if (code || !is_retryable(code.error().kind)) co_return code;
-    if (clock_.monotonic() - progress.heard_at > patience) co_return code;
+    const Duration now = clock_.monotonic();
+    if (!progress.lost_at) {
+      progress.lost_at = now;
+      pause = 100ms;
+    }
+    if (now - *progress.lost_at > patience) co_return code;
     co_await clock_.sleep(pause);
     pause = std::min<Duration>(pause * 2, 5s);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,12 +22,13 @@ class RemoteStep {
   /// `folder` is the step's own on the machine. All of the class throws nothing but cancellation.
   RemoteStep(Machine& machine, Clock& clock, std::string folder);
 
-  /// Starts `script` with the shell, unless it was started before. Errors: unavailable.
-  Task<Status> start(std::string script);
+  /// Starts `script` with the shell, unless it was started before. A lost connection is made again
+  /// for as long as `patience`. Errors: unavailable.
+  Task<Status> start(std::string script, Duration patience);
 
   /// Hands over the output from `offset` on, and gives the exit code when all of it was. A lost
   /// connection is made again and the output goes on at the byte where it stopped, for as long as
-  /// `patience` after the last sign of life. Errors: unavailable; `lost` as code when the step's
+  /// `patience` each time. Errors: unavailable; `lost` as code when the step's
   /// supervisor is gone without an exit code.
   Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience);
 
@@ -36,8 +38,9 @@ class RemoteStep {
  private:
   struct Progress {
     long offset = 0;
-    Duration heard_at{};
+    std::optional<Duration> lost_at;  ///< Since when there has been no way in.
   };
+  Task<Status> start_once(std::string script);
   Task<Result<int>> follow_once(Progress* progress, const OnOutput* on_output);
 
   Machine& machine_;

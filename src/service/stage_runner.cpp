@@ -96,15 +96,17 @@ std::map<std::string, std::string> StageRunner::environment_of(const StageStep& 
 }
 
 std::string StageRunner::host_script(const StageStep& step) const {
-  std::string script = fmt::format("cd {} || exit 127\n", shell_quote(step.folder));
+  // The commands stand in a file of their own, so that they start with a clean shell; it is
+  // written before the step's variables count.
+  const std::string path = folder_of(step) + "/script";
+  std::string mark = "MUSTER_SCRIPT_END";
+  while (step.script.find(mark) != std::string::npos) mark += "_";
+  std::string script = fmt::format("cat > {0} <<'{1}'\n{2}\n{1}\ncd {3} || exit 127\n",
+                                   shell_quote(path), mark, step.script, shell_quote(step.folder));
   for (const auto& [name, value] : environment_of(step)) {
     if (is_shell_name(name)) script += export_line(name, value);
   }
-  // The commands stand in a file of their own, so that they start with a clean shell.
-  return script +
-         fmt::format("cat > \"$d/script\" <<'MUSTER_SCRIPT_END'\n{}\nMUSTER_SCRIPT_END\n",
-                     step.script) +
-         "exec /bin/sh \"$d/script\"\n";
+  return script + fmt::format("exec /bin/sh {}\n", shell_quote(path));
 }
 
 Task<Status> StageRunner::prepare() {
@@ -112,6 +114,8 @@ Task<Status> StageRunner::prepare() {
   for (const std::string& folder : stage_.folders) {
     command += fmt::format("mkdir -p {} || exit 1\n", shell_quote(folder));
   }
+  // Containers of this type may run as anybody.
+  if (stage_.type == "docker") command += fmt::format("chmod 755 {}\n", shell_quote(stage_.source));
   ExecRequest request;
   request.command = std::move(command);
   Task<Result<ExecResult>> running = machine_.run(std::move(request));
@@ -214,7 +218,7 @@ Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
 }
 
 Task<Result<int>> StageRunner::execute(const StageStep* step) {
-  std::string script = "d=" + shell_quote(folder_of(*step)) + "\n";
+  std::string script;
   std::string container;
   if (step->image.empty()) {
     script += host_script(*step);
@@ -227,7 +231,7 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
     script += "exec docker start --attach " + container + "\n";
   }
   RemoteStep remote(machine_, clock_, folder_of(*step));
-  Task<Status> starting = remote.start(std::move(script));
+  Task<Status> starting = remote.start(std::move(script), kPatience);
   const Status started = co_await std::move(starting);
   if (!started) co_return tl::unexpected<Error>(started.error());
   const std::string name = step->name;
@@ -352,6 +356,7 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage) {
   } catch (...) {
     cancelled = std::current_exception();
   }
+  if (cancelled) co_await forget_cancellation();
   // What runs on in the background ends with the machine.
   scope.cancel();
   Task<> joining = scope.join();

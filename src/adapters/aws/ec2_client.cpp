@@ -35,7 +35,7 @@ bool may_be_skew(const std::string& code) {
 }
 
 bool may_be_stale_credentials(const std::string& code) {
-  return code == "ExpiredToken" || code == "RequestExpired" || code == "InvalidClientTokenId" ||
+  return code == "ExpiredToken" || code == "UnrecognizedClientException" || code == "RequestExpired" || code == "InvalidClientTokenId" ||
          code == "AuthFailure";
 }
 
@@ -162,6 +162,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
                                                Duration time_max) {
   const std::string invocation_id = random_hex(random_, 32);
   bool has_refreshed = false;
+  bool may_have_acted = false;
   for (int number = 1;; ++number) {
     std::optional<Duration> retry_after;
     Task<Result<wire::XmlElement>> trying =
@@ -171,6 +172,9 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       retry_.succeeded(number);
       co_return answer;
     }
+    const ErrorKind kind = answer.error().kind;
+    may_have_acted = may_have_acted || kind == ErrorKind::unavailable ||
+                     kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
     const bool is_stale = may_be_stale_credentials(answer.error().code) &&
                           answer.error().kind == ErrorKind::unauthenticated;
     if (is_stale && !has_refreshed) {
@@ -179,7 +183,13 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       continue;
     }
     const std::optional<Duration> delay = retry_.delay_after(number, answer.error(), retry_after);
-    if (!delay) co_return answer;
+    if (!delay) {
+      // An earlier attempt may have acted although this one was turned away at the door.
+      const bool is_turned_away = kind == ErrorKind::throttled || kind == ErrorKind::forbidden ||
+                                  kind == ErrorKind::unauthenticated;
+      if (may_have_acted && is_turned_away) answer.error().kind = ErrorKind::unavailable;
+      co_return answer;
+    }
     co_await clock_.sleep(*delay);
   }
 }

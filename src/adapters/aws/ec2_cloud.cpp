@@ -46,7 +46,7 @@ std::string text_of(bool value) { return value ? "true" : "false"; }
 void put_disk(wire::Parameters& to, const LaunchSpec& spec) {
   const DiskPolicy& disk = spec.disk;
   const bool is_default = !disk.size_gib && disk.type.empty() && !disk.iops &&
-                          !disk.throughput_mib && !disk.is_encrypted;
+                          !disk.throughput_mib && !disk.is_encrypted && disk.device.empty();
   if (is_default) return;
   const std::string at = "BlockDeviceMapping.1.";
   put(to, at + "DeviceName", disk.device.empty() ? spec.root_device : disk.device);
@@ -251,17 +251,16 @@ Task<Status> Ec2Cloud::terminate(std::vector<InstanceId> ids) {
       client_.call("TerminateInstances", std::move(body), kReadTimeMax);
   const Result<wire::XmlElement> answer = co_await std::move(calling);
   if (answer) co_return Status();
-  if (answer.error().code != "InvalidInstanceID.NotFound") {
-    co_return tl::unexpected<Error>(answer.error());
-  }
+  const bool is_unknown = answer.error().code == "InvalidInstanceID.NotFound";
+  if (!is_unknown || ids.size() == 1) co_return tl::unexpected<Error>(answer.error());
   // One unknown id fails the call for all of them.
+  Status first_failure;
   for (const InstanceId& id : ids) {
-    if (ids.size() == 1) break;
     Task<Status> ending = terminate({id});
     const Status ended = co_await std::move(ending);
-    if (!ended) co_return ended;
+    if (!ended && first_failure) first_failure = ended;
   }
-  co_return Status();
+  co_return first_failure;
 }
 
 Task<Status> Ec2Cloud::tag(std::vector<std::string> resource_ids,

@@ -149,6 +149,12 @@ class ConfigReader : public NodeReader {
     if (to.types.empty()) {
       error(mark, at_key("types"), "is missing.", "List instance types, such as [t3.large].");
     }
+    if (to.boot_timeout > to.dead_man) {
+      error(mark, at_key("boot_timeout"),
+            fmt::format("is {}, above dead_man ({}): a slow machine would end before it is up.",
+                        format_duration(to.boot_timeout), format_duration(to.dead_man)),
+            "Lower it, or raise dead_man.");
+    }
     if (!to.private_ip.empty() && to.max_instances > 1) {
       error(mark, at_key("private_ip"), "fits one machine only.",
             fmt::format("Set {} to 1, or remove it.", at_key("max_instances")));

@@ -51,7 +51,10 @@ Task<Result<Node>> DockerEngine::call(std::string method, std::string path, Node
   HttpRequest request;
   request.method = method;
   request.url = std::string(kBase) + path;
-  request.time_max = std::chrono::minutes{20};
+  // Only a pull may take its time.
+  const bool is_pull = path.starts_with("/images/create");
+  request.time_max = is_pull ? Duration(std::chrono::minutes{20}) : std::chrono::seconds{60};
+  if (path == "/version") request.time_max = std::chrono::seconds{5};
   if (!body.is_null()) {
     request.headers = {{"Content-Type", "application/json"}};
     request.body = wire::to_json(body);

@@ -73,6 +73,13 @@ Result<Snapshot> take_snapshot(const std::string& folder) {
   if (!made) return tl::unexpected<Error>(made.error());
   if (objects) std::ofstream(own + "/objects/info/alternates") << *objects << "\n";
 
+  // What the repository keeps beside its objects counts here too.
+  for (const char* name : {"info/exclude", "shallow"}) {
+    const Result<std::string> path =
+        original.run({"rev-parse", "--path-format=absolute", "--git-path", name});
+    std::error_code ignored;
+    if (path) fs::copy_file(*path, own + "/" + name, fs::copy_options::overwrite_existing, ignored);
+  }
   const std::string tree_folder = fs::absolute(top ? *top : folder).lexically_normal().string();
   const Git git(tree_folder, {{"GIT_DIR", own},
                               {"GIT_WORK_TREE", tree_folder},

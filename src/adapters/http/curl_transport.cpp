@@ -114,7 +114,11 @@ class CurlTransport::Loop {
   }
   ~Loop() {
     curl_multi_cleanup(multi_);
-    for (auto& [fd, watch] : sockets_) watch->socket.release();
+    *is_alive_ = false;
+    for (auto& [fd, watch] : sockets_) {
+      watch->wanted = 0;
+      watch->socket.release();
+    }
   }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -175,8 +179,8 @@ class CurlTransport::Loop {
     loop.timer_.cancel();
     if (timeout_ms < 0) return 0;
     loop.timer_.expires_after(std::chrono::milliseconds(timeout_ms));
-    loop.timer_.async_wait([&loop](const boost::system::error_code& error) {
-      if (!error) loop.act(CURL_SOCKET_TIMEOUT, 0);
+    loop.timer_.async_wait([&loop, alive = loop.is_alive_](const boost::system::error_code& error) {
+      if (!error && *alive) loop.act(CURL_SOCKET_TIMEOUT, 0);
     });
     return 0;
   }
@@ -199,6 +203,7 @@ class CurlTransport::Loop {
   asio::steady_timer timer_;
   CURLM* multi_ = nullptr;
   std::map<int, std::shared_ptr<Watch>> sockets_;
+  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);  // Shared with the timer's handler.
 };
 
 CurlTransport::CurlTransport(const asio::any_io_executor& executor, CurlOptions options)

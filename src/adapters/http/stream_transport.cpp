@@ -36,6 +36,12 @@ std::string serialised(const HttpRequest& request, const wire::Url& url) {
 }  // namespace
 
 Task<Result<HttpResponse>> StreamTransport::send(HttpRequest request) {
+  const Duration time_max = request.time_max;
+  Task<Result<HttpResponse>> exchanging = exchange(std::move(request));
+  co_return co_await with_deadline(clock_, time_max, std::move(exchanging));
+}
+
+Task<Result<HttpResponse>> StreamTransport::exchange(HttpRequest request) {
   const Result<wire::Url> url = wire::parse_url(request.url);
   if (!url) co_return tl::unexpected<Error>(url.error());
   Result<std::unique_ptr<ByteStream>> stream = co_await opener_.open();

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "ports/clock.hpp"
 #include "ports/http.hpp"
 #include "ports/machine.hpp"
 
@@ -11,12 +12,15 @@ namespace muster::http {
 /// stream a request; host and port of the URL are only a name.
 class StreamTransport : public HttpTransport {
  public:
-  explicit StreamTransport(StreamOpener& opener) : opener_(opener) {}
+  StreamTransport(StreamOpener& opener, Clock& clock) : opener_(opener), clock_(clock) {}
 
   Task<Result<HttpResponse>> send(HttpRequest request) override;
 
  private:
+  Task<Result<HttpResponse>> exchange(HttpRequest request);
+
   StreamOpener& opener_;
+  Clock& clock_;
 };
 
 }  // namespace muster::http

@@ -34,6 +34,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   [[nodiscard]] ssh_session raw() const { return session_; }
   [[nodiscard]] bool is_broken() const;
+  /// How many packets have come in so far.
+  [[nodiscard]] std::uint64_t packets() const { return counter_.in_packets; }
 
   /// Calls until the result is something else than SSH_AGAIN, waiting for the socket in between.
   /// A cancelled call leaves the protocol in an unknown state, so the session counts as broken.

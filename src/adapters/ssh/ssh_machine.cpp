@@ -91,6 +91,7 @@ class SshProcess : public RemoteProcess {
 
   Task<Result<std::optional<ProcessOutput>>> read() override {
     while (true) {
+      const std::uint64_t before = channel_->session().packets();
       for (const bool is_error : {false, true}) {
         bool is_empty = false;
         Task<Result<std::string>> reading = channel_->read(is_error, &is_empty);
@@ -98,6 +99,8 @@ class SshProcess : public RemoteProcess {
         if (!bytes) co_return tl::unexpected<Error>(bytes.error());
         if (!is_empty) co_return ProcessOutput{is_error, std::move(*bytes)};
       }
+      // A look at one stream may have taken in bytes of the other.
+      if (channel_->session().packets() != before) continue;
       if (ssh_channel_is_eof(channel_->raw()) != 0) co_return std::optional<ProcessOutput>();
       if (ssh_channel_is_closed(channel_->raw()) != 0 || channel_->session().is_broken()) {
         co_return channel_->session().broken("read");

@@ -1,0 +1,80 @@
+"""Rules of the command line that hold for every subcommand."""
+import json
+import subprocess
+
+import pytest
+
+from conftest import BIN, Muster
+
+
+def run(*words, cwd=None, **environment):
+    return subprocess.run([BIN / "muster", *words], capture_output=True, text=True, cwd=cwd,
+                          env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment})
+
+
+@pytest.mark.parametrize("command", [[], ["exec"], ["compile"], ["config"], ["config", "check"], ["help"]])
+def test_help_is_the_same_by_every_way(command):
+    by_flag = run(*command, "--help")
+    assert by_flag.returncode == 0 and "Examples:" in by_flag.stdout or command == ["config"]
+    if command != ["help"]:
+        assert run("help", *command).stdout == by_flag.stdout
+    assert run(*command, "-h").stdout == by_flag.stdout
+
+
+@pytest.mark.parametrize("words,near", [(["exce"], "exec"), (["exec", "--pol", "x"], "--pool"), (["config", "chek"], "check"),
+                                        (["help", "exce"], "exec")])
+def test_a_typo_gets_the_nearest_name(words, near):
+    done = run(*words)
+    assert done.returncode == 2 and f"Did you mean {near}?" in done.stderr and not done.stdout
+
+
+def test_every_error_code_has_a_page(tmp_path):
+    pages = run("help", "errors").stdout
+    import re
+    codes = re.findall(r"^## (E\d{4})", pages, re.M)
+    assert len(codes) == len(set(codes)) > 20
+    for code in codes:
+        assert "remedy" in run("help", code).stdout
+    sources = subprocess.run(["grep", "-rhoE", "--include=*.cpp", '"E0[0-9]{3}"', "src"], cwd=BIN.parents[1] if BIN.parent.name == "build" else None,
+                             capture_output=True, text=True).stdout
+    assert set(sources.replace('"', "").split()) <= set(codes)
+    from conftest import TOP
+    assert (TOP / "docs" / "errors.md").read_text() == pages
+
+
+def test_config_check_shows_all_problems_at_once(tmp_path):
+    (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    imgae: debian\n    types: [m5.lrage]\n    idle: {count: 2}\n")
+    done = run("config", "check", cwd=tmp_path)
+    assert done.returncode == 2 and not done.stdout
+    assert "muster.yml:3:5  pools.linux.imgae: unknown key. Did you mean image?" in done.stderr
+    assert 'muster.yml:4:13  pools.linux.types[0] "m5.lrage": no such instance type. Did you mean m5.large?' in done.stderr
+    assert "muster.yml:5:5  pools.linux.idle is not supported yet." in done.stderr and "4 problems" in done.stderr
+    (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    image: debian\n    types: [m5.large]\n")
+    done = run("config", "check", "--json", cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "muster.config/1"
+
+
+def test_compile_prints_the_stage_and_refuses_mistakes(tmp_path):
+    (tmp_path / ".drone.yml").write_text("kind: pipeline\ntype: vm\nsteps:\n- {name: a, commands: [x], settings: {b: c}}\n- {name: a}\n")
+    done = run("compile", cwd=tmp_path)
+    assert done.returncode == 2 and "settings" in done.stderr and "duplicate step name" in done.stderr
+    (tmp_path / ".drone.yml").write_text("kind: pipeline\ntype: vm\nsteps:\n- {name: a, commands: [x], colour: red}\n")
+    done = run("compile", cwd=tmp_path)
+    stage = json.loads(done.stdout)
+    assert done.returncode == 0 and stage["schema"] == "muster.stage/1" and "warning" in done.stderr
+    assert [step["name"] for step in stage["steps"]] == ["clone", "a"]
+
+
+@pytest.mark.parametrize("words,code", [
+    (["exec"], 2), (["exec", "--timeout", "soon"], 2), (["compile", "nowhere.yml"], 2), (["config", "check"], 2),
+    (["exec", "--event", "dance"], 2), (["exec", "--log", "loud"], 2), (["help", "E9999"], 2)])
+def test_wrong_use_is_told_with_a_remedy(words, code, tmp_path):
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == code and not done.stdout, done.stdout
+    assert len(done.stderr.strip().splitlines()) >= 2, done.stderr
+    assert "what()" not in done.stderr and "terminate" not in done.stderr
+
+
+def test_without_a_terminal_there_is_no_colour(muster):
+    done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [echo hi]}]\n")
+    assert done.returncode == 0 and "\x1b" not in done.stdout + done.stderr

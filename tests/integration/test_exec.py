@@ -1,0 +1,304 @@
+"""muster exec on real machines: what it runs, and that it never leaves one behind."""
+import json
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from conftest import BIN, Muster, Simulator, until
+
+
+def gone(simulator):
+    until(lambda: simulator.ledger()["alive"] == 0, what="the machine's end")
+    verdict = simulator.ledger()
+    assert verdict["leaked"] == verdict["untagged"] == verdict["duplicated"] == 0, verdict
+
+
+def lines_of(done, step):
+    return [line.split("│ ", 1)[1] for line in done.stdout.splitlines() if re.match(rf"\s+{step}\s+│ ", line)]
+
+
+def test_runs_steps_in_the_shell(muster):
+    (muster.project / "tracked.txt").write_text("tracked\n")
+    done = muster.steps("""
+environment: {GREETING: "it's $HOME `id`"}
+steps:
+- name: env
+  commands: ['echo "$GREETING" of $DRONE_STEP_NAME', cat tracked.txt, git log --format=%s -1]
+  environment: {PATH: "/opt/bin:$PATH"}
+- {name: input, commands: ["read x || echo no input", 'printf "a\\\\nb\\n"']}
+""")
+    assert done.returncode == 0, done.stdout + done.stderr
+    out = lines_of(done, "env")
+    assert "it's $HOME `id` of env" in out and "tracked" in out and "Uncommitted changes" in out
+    assert "no input" in lines_of(done, "input")
+    assert "passed in" in done.stdout
+    gone(muster.simulator)
+
+
+def test_stops_at_a_failing_step_and_says_so(muster):
+    done = muster.steps("""
+clone: {disable: true}
+steps:
+- {name: breaks, commands: [echo before, exit 7, echo after]}
+- {name: never, commands: [echo never]}
+- {name: cleanup, commands: [echo $DRONE_BUILD_STATUS $DRONE_FAILED_STEPS], when: {status: [failure]}}
+- {name: always, commands: [echo always], when: {status: [failure, success]}}
+""")
+    assert done.returncode == 1
+    assert "after" not in lines_of(done, "breaks") and not lines_of(done, "never")
+    assert "failure breaks" in lines_of(done, "cleanup") and "always" in lines_of(done, "always")
+    assert "breaks failed with exit code 7" in done.stdout and "failed in" in done.stdout
+    gone(muster.simulator)
+
+
+def test_ignores_skips_and_fails_fast(muster):
+    done = muster.steps("""
+clone: {disable: true}
+steps:
+- {name: flaky, commands: [exit 1], failure: ignore}
+- {name: done, commands: [exit 78]}
+- {name: rest, commands: [echo rest]}
+""")
+    assert done.returncode == 0 and "ignored" in done.stdout and not lines_of(done, "rest")
+    started = time.monotonic()
+    done = muster.steps("""
+clone: {disable: true}
+steps:
+- {name: start, commands: ["true"]}
+- {name: slow, commands: [sleep 60], depends_on: [start]}
+- {name: fast, commands: [exit 3], failure: fail-fast, depends_on: [start]}
+""")
+    assert done.returncode == 1 and "killed" in done.stdout and time.monotonic() - started < 30
+
+
+def test_runs_containers_services_and_volumes(muster):
+    muster.configure(image="debian-12-amd64-docker")
+    image = """
+- name: image
+  commands:
+  - for i in $(seq 100); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
+  - mkdir -p /tmp/i/bin /tmp/i/tmp && cp /bin/busybox /tmp/i/bin/ && for n in sh cat echo nc id sleep ls pwd wget httpd touch; do ln -s busybox /tmp/i/bin/$n; done
+  - tar -C /tmp/i -c . | docker import -c 'CMD ["/bin/echo", "own program"]' - demo/box:1
+"""
+    done = muster.steps(f"""
+clone: {{disable: true}}
+volumes: [{{name: data, temp: {{}}}}, {{name: fast, temp: {{medium: memory, size_limit: 1048576}}}}]
+steps:{image}
+- {{name: serve, image: demo/box:1, detach: true, commands: [echo hello > /tmp/index.html, httpd -f -p 80 -h /tmp]}}
+- name: write
+  image: demo/box:1
+  volumes: [{{name: data, path: /data}}]
+  environment: {{EMPTY: "", MULTI: "a b"}}
+  commands: [echo shared > /data/file, 'echo "$MULTI" ${{DRONE_STEP_NAME}} $(pwd)', echo from container > made.txt]
+- name: read
+  image: demo/box:1
+  volumes: [{{name: data, path: /data}}, {{name: fast, path: /fast}}]
+  commands: [cat /data/file, touch /fast/x, cat made.txt, 'for i in 1 2 3 4 5; do wget -q -O - http://serve/ && break; sleep 1; done']
+- {{name: own, image: demo/box:1}}
+- {{name: host, commands: [cat made.txt]}}
+- {{name: user, image: demo/box:1, user: "65534", working_dir: /tmp, commands: [id -u, pwd]}}
+- {{name: code, image: demo/box:1, commands: [exit 9], failure: ignore}}
+- {{name: entry, image: demo/box:1, entrypoint: [/bin/echo, from], command: [entrypoint]}}
+""")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines_of(done, "read")[-4:].count("shared") <= 1 and "shared" in lines_of(done, "read")
+    assert "hello" in lines_of(done, "read") and "from container" in lines_of(done, "read")
+    assert "own program" in lines_of(done, "own") and "from container" in lines_of(done, "host")
+    assert lines_of(done, "user")[-1] == "/tmp" and "65534" in lines_of(done, "user")
+    assert "exit 9, ignored" in done.stdout and "from entrypoint" in lines_of(done, "entry")
+    done = muster.steps("""
+clone: {disable: true}
+steps:
+- {name: nothing, image: demo/none:1, pull: never, commands: ["true"]}
+""", head="kind: pipeline\ntype: docker\n")
+    assert done.returncode == 1 and "demo/none:1" in done.stdout + done.stderr, done.stdout
+    gone(muster.simulator)
+
+
+def test_takes_the_machine_from_the_instance_block(muster):
+    (muster.project / "muster.yml").unlink()
+    done = muster.steps("""
+clone: {disable: true}
+instance:
+  image: debian-12-amd64
+  name: my machine
+  region: us-east-1
+  size: m7i.large
+  subnet: subnet-0a1b2c3d4e5f60702
+  groups: [default]
+  device: /dev/xvda
+  private_ip: false
+  volume_type: gp3
+  volume_size: 40
+  volume_iops: 4000
+  iam_profile_arn: arn:aws:iam::123456789012:instance-profile/ci-runner
+  userdata: |
+    #!/bin/sh
+    echo mine > /made
+  tags: {team: ci}
+steps:
+- {name: look, commands: [id -un, "until test -e /made; do sleep 0.1; done; cat /made", sleep 1]}
+""", head="kind: pipeline\ntype: aws\nname: adhoc\n")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "root" in lines_of(done, "look") and "mine" in lines_of(done, "look")
+    ec2 = muster.simulator.ec2
+    made = [i for r in ec2.describe_instances(Filters=[{"Name": "tag:team", "Values": ["ci"]},
+                                                       {"Name": "tag:muster:pool", "Values": ["adhoc"]}])["Reservations"]
+            for i in r["Instances"]][-1]
+    assert made["InstanceType"] == "m7i.large" and made["Placement"]["AvailabilityZone"] == "us-east-1b"
+    assert made["IamInstanceProfile"]["Arn"].endswith("/ci-runner")
+    assert made["MetadataOptions"]["HttpPutResponseHopLimit"] == 1 and "InstanceLifecycle" not in made
+    tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
+    assert tags["Name"] == "my machine" and tags["muster:intent"] == made["ClientToken"]
+
+
+def test_ends_the_machine_on_interrupt(muster):
+    muster.pipeline("kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: long, commands: [sleep 300]}]\n")
+    running = muster.start("exec")
+    until(lambda: muster.simulator.ledger()["alive"] == 1)
+    for line in running.stdout:
+        if "sleep 300" in line:
+            break
+    asked = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+    assert running.returncode == 130 and "interrupted" in err, (running.returncode, err)
+    assert time.monotonic() - asked < 5
+    gone(muster.simulator)
+
+
+def test_ends_the_run_that_takes_too_long(muster):
+    done = muster.steps("clone: {disable: true}\nsteps: [{name: long, commands: [sleep 300]}]\n", "--timeout", "3s")
+    assert done.returncode == 4 and "E0440" in done.stderr
+    gone(muster.simulator)
+
+
+def test_survives_a_cut_connection(muster):
+    muster.pipeline("kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps:\n- name: count\n  commands:\n"
+                    "  - for i in $(seq 40); do echo line $i; echo $i >> /tmp/effect; sleep 0.1; done; wc -l < /tmp/effect\n")
+    running = muster.start("exec")
+    seen = []
+    cuts = 0
+    for line in running.stdout:
+        seen.append(line)
+        if re.search(r"line (10|20|30)$", line.strip()):
+            address = re.search(r"10\.\d+\.\d+\.\d+", muster.simulator.ec2.describe_instances(Filters=[
+                {"Name": "instance-state-name", "Values": ["running"]}])["Reservations"][0]["Instances"][0]["PrivateIpAddress"]).group()
+            cuts += subprocess.run(["ss", "-K", "dst", address, "dport", "=", "22"], capture_output=True).returncode == 0
+    assert running.wait() == 0, running.stderr.read()
+    numbers = [int(m.group(1)) for m in (re.search(r"│ line (\d+)$", line.rstrip()) for line in seen) if m]
+    assert numbers == list(range(1, 41)) and cuts == 3
+    assert any(re.search(r"│ 40$", line.rstrip()) for line in seen)
+    gone(muster.simulator)
+
+
+def test_delivers_large_and_odd_output_whole(muster):
+    done = muster.steps("clone: {disable: true}\nsteps:\n- name: big\n  commands:\n"
+                        "  - seq 1 200000\n  - 'head -c 300000 /dev/zero | tr \"\\0\" x; echo'\n"
+                        "  - printf 'no newline'\n")
+    assert done.returncode == 0
+    lines = lines_of(done, "big")
+    numbers = [int(line) for line in lines if line.isdigit()]
+    assert numbers == list(range(1, 200001))
+    assert sum(line.count("x") for line in lines if set(line) == {"x"}) == 300000
+    assert lines[-1] == "no newline"
+
+
+@pytest.mark.parametrize("flags,code,exit_code,text", [
+    (["--no-capacity", "*/*/*"], "E0412", 3, "tried 6 offerings"),
+    (["--vcpu-quota", "1", "--spot-quota", "1"], "E0413", 3, "quota"),
+    (["--deny", "RunInstances"], "E0202", 3, "UnauthorizedOperation"),
+    (["--no-default-vpc"], "E0102", 2, "VPCIdNotSpecified"),
+    (["--withhold-console"], "E0420", 4, "host keys on the console"),
+])
+def test_a_launch_that_cannot_be(flags, code, exit_code, text, tmp_path):
+    simulator = Simulator(*flags)
+    try:
+        muster = Muster(simulator, tmp_path)
+        if "--withhold-console" in flags:
+            path = muster.project / "muster.yml"
+            path.write_text(path.read_text().replace("boot_timeout: 30s", "boot_timeout: 5s"))
+        done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [x]}]\n")
+        if "--no-default-vpc" in flags and "E0402" in done.stderr:
+            code, text = "E0402", "default subnet"
+        assert done.returncode == exit_code, done.stderr
+        assert code in done.stderr and text in done.stderr, done.stderr
+        gone(simulator)
+    finally:
+        simulator.close()
+
+
+def test_stops_when_another_machine_answers(tmp_path):
+    simulator = Simulator("--deny", "TerminateInstances")
+    try:
+        muster = Muster(simulator, tmp_path)
+        # The console will show a key that the machine's sshd does not have.
+        muster.configure(more="    user_data: |\n      #cloud-config\n      bootcmd:\n      - rm -f /etc/ssh/ssh_host_*_key.pub"
+                              " && ssh-keygen -q -t ed25519 -N '' -f /tmp/other && cp /tmp/other.pub /etc/ssh/ssh_host_ed25519_key.pub\n")
+        done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [x]}]\n")
+        assert done.returncode == 3 and "E0421" in done.stderr and "another machine answers" in done.stderr, done.stderr
+        log = next((simulator.state / "machines").glob("*/upper/var/log/sshd.log"))
+        until(lambda: "preauth" in log.read_text() or "closed" in log.read_text().lower())
+        text = log.read_text()
+        assert "admin" not in text and "user" not in text.replace("Userauth", "") and "publickey" not in text, text
+    finally:
+        simulator.close()
+
+
+def test_the_wrong_credentials_and_endpoint(muster):
+    wrong = {**muster.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}
+    done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [x]}]\n", environment=wrong)
+    assert done.returncode == 3 and "E0201" in done.stderr and "wrong" not in done.stderr.replace("Wrong", "")
+    nobody = {**muster.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    done = muster.run("exec", environment=nobody)
+    assert done.returncode == 4 and "E0450" in done.stderr
+    assert "Traceback" not in done.stderr and "what()" not in done.stderr
+
+
+def test_nothing_is_left_after_a_kill_at_any_moment(tmp_path):
+    simulator = Simulator("--no-throttling")
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    try:
+        muster = Muster(simulator, tmp_path)
+        muster.pipeline("kind: pipeline\ntype: vm\nsteps:\n- {name: a, commands: [sleep 0.5]}\n- {name: b, commands: [echo b]}\n")
+        started = time.monotonic()
+        assert muster.run("exec").returncode == 0
+        whole = time.monotonic() - started
+        for number in range(20):
+            moment = whole * (number + chance.random()) / 20
+            running = muster.start("exec")
+            time.sleep(moment)
+            running.kill()
+            running.communicate()
+            rows = []
+            if (muster.state / "muster.db").exists():
+                rows = sqlite3.connect(muster.state / "muster.db").execute("SELECT token FROM launch_intent").fetchall()
+            tokens = {row[0] for row in rows}
+            # Each machine that ever was has its intent on disk.
+            for line in (simulator.state / "ledger.jsonl").read_text().splitlines():
+                entry = json.loads(line)
+                assert entry["kind"] != "machine" or entry["intent"] in tokens, f"seed {seed}, kill {number}"
+        last = time.monotonic()
+        until(lambda: simulator.ledger()["alive"] == 0, seconds=100, what="the dead-man timers")
+        verdict = simulator.ledger()
+        assert verdict["leaked"] == verdict["untagged"] == verdict["duplicated"] == 0, (seed, verdict)
+        assert verdict["machines"] >= 2 and time.monotonic() - last < 100
+    finally:
+        simulator.close()
+
+
+def test_secrets_are_where_they_belong(muster):
+    done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [sleep 1]}]\n", "--log", "debug")
+    secret = (muster.state / "cluster.secret").read_text().strip()
+    assert (muster.state / "cluster.secret").stat().st_mode & 0o777 == 0o600
+    text = done.stdout + done.stderr
+    store = b"".join(p.read_bytes() for p in muster.state.glob("muster.db*"))
+    for value in (secret, muster.environment["AWS_SECRET_ACCESS_KEY"], "PRIVATE KEY"):
+        assert value not in text and value.encode() not in store
