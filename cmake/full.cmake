@@ -41,3 +41,15 @@ muster_library(muster_cli cli LINK muster_service muster_aws muster_config muste
 add_executable(muster src/cli/main.cpp)
 target_link_libraries(muster PRIVATE muster_cli)
 muster_library(muster_simulation simulation LINK muster_service muster_ec2model)
+
+# Fuzz targets: part of the tree that has sanitizers.
+if(MUSTER_SANITIZE)
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/*_fuzz.cpp)
+  foreach(source ${fuzz_sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE muster_pipeline muster_wire ec2sim_core)
+  endforeach()
+endif()

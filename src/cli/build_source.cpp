@@ -45,10 +45,11 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
                 "Check the branch out here, or name a URL with --repo.", "E0101");
   }
   const std::size_t scheme = flags.repo.find("://");
-  const bool has_user = scheme != std::string::npos &&
-                        flags.repo.substr(scheme + 3, flags.repo.find('/', scheme + 3) - scheme - 3)
-                                .find('@') != std::string::npos &&
-                        !flags.repo.starts_with("ssh://");
+  const bool has_user =
+      scheme != std::string::npos &&
+      flags.repo.substr(scheme + 3, flags.repo.find('/', scheme + 3) - scheme - 3).find('@') !=
+          std::string::npos &&
+      !flags.repo.starts_with("ssh://");
   if (has_user) {
     return fail(ErrorKind::invalid_input, "--repo holds a user or token, which logs would show",
                 "Give a URL without; private repositories come with secrets, in a later version.",

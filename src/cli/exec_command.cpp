@@ -172,8 +172,9 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
   const char* word = outcome == StageOutcome::passed    ? "passed"
                      : outcome == StageOutcome::errored ? "error"
                                                         : "failed";
-  const std::string summary = fmt::format("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
-                                          result.is_clean ? ", ended" : "");
+  const std::string summary =
+      fmt::format("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
+                  result.is_clean ? ", ended" : "");
   static_cast<void>(std::fwrite(summary.data(), 1, summary.size(), stdout));
   if (!result.stage.error.empty()) fmt::print(stderr, "muster: {}\n", result.stage.error);
   return outcome == StageOutcome::passed ? kDone : kFailed;

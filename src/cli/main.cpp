@@ -81,9 +81,14 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   return kWrongUse;
 }
 
+/// The help of just this command; CLI11's own passes on to the command that was parsed.
+std::string help_of(const CLI::App& command, const std::string& name) {
+  return command.get_formatter()->make_help(&command, name, CLI::AppFormatMode::Normal);
+}
+
 int show_help(const CLI::App& app, const std::vector<std::string>& words) {
   if (words.empty()) {
-    fmt::print("{}", app.help());
+    fmt::print("{}", help_of(app, "muster"));
     return kDone;
   }
   if (words.front() == "errors") {
@@ -96,7 +101,9 @@ int show_help(const CLI::App& app, const std::vector<std::string>& words) {
     return kDone;
   }
   const CLI::App* at = &app;
+  std::string name = "muster";
   for (const std::string& word : words) {
+    name += " " + word;
     const CLI::App* next = nullptr;
     std::vector<std::string> names;
     for (const CLI::App* sub : at->get_subcommands({})) {
@@ -111,7 +118,7 @@ int show_help(const CLI::App& app, const std::vector<std::string>& words) {
     }
     at = next;
   }
-  fmt::print("{}", at->help());
+  fmt::print("{}", help_of(*at, name));
   return kDone;
 }
 
@@ -154,8 +161,9 @@ int run(int argc, char** argv) {
   add_build(*compile, compile_flags);
   add_common(*compile, common);
 
-  CLI::App* config = app.add_subcommand("config", "Work with muster.yml.");
-  config->require_subcommand(1);
+  CLI::App* config =
+      app.add_subcommand("config", "Work with muster.yml.\n\nExamples:\n  muster config check\n");
+  config->require_subcommand(0, 1);
   CLI::App* check = config->add_subcommand("check",
                                            "Check muster.yml and show every problem at once.\n\n"
                                            "Examples:\n"
@@ -179,6 +187,12 @@ int run(int argc, char** argv) {
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (compile->parsed()) return run_compile(common, compile_flags);
   if (check->parsed()) return run_config_check(common, as_json);
+  if (config->parsed()) {
+    fmt::print(
+        stderr,
+        "muster: config needs a command, such as check (E0101)\nSee muster config --help.\n");
+    return kWrongUse;
+  }
   return show_help(app, help_words);
 }
 

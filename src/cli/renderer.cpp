@@ -151,8 +151,8 @@ void Renderer::show_failures() {
 }
 
 void Renderer::write(const std::string& text) {
-  const bool is_written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-                          std::fflush(stdout) == 0;
+  const bool is_written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (is_written || is_lost_) return;
   is_lost_ = true;
   if (on_lost) on_lost();

@@ -108,7 +108,7 @@ struct LaunchRequest {
   bool terminates_on_shutdown = false;
   Tags instance_tags;
   Tags volume_tags;
-  Tags other_tags;  ///< Of interfaces and spot requests.
+  Tags other_tags;          ///< Of interfaces and spot requests.
   std::string fingerprint;  ///< Of all parameters but the token: equal requests have equal ones.
 };
 

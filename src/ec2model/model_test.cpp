@@ -98,7 +98,8 @@ TEST(Shutdown, FromInsideStopsUnlessTheLaunchSaidTerminate) {
   Model model(default_world(200), 1);
   LaunchRequest ending = one_machine("a");
   ending.terminates_on_shutdown = true;
-  const std::string kept = model.run_instances(one_machine("b"), kOpen, kNow)->instances.front()->id;
+  const std::string kept =
+      model.run_instances(one_machine("b"), kOpen, kNow)->instances.front()->id;
   const std::string ended = model.run_instances(ending, kOpen, kNow)->instances.front()->id;
   for (const std::string& id : {kept, ended}) {
     model.machine_running(id);

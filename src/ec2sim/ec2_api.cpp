@@ -276,7 +276,8 @@ muster::Task<muster::HttpServerResponse> Ec2Api::handle(muster::HttpServerReques
   for (const std::size_t at : {8U, 13U, 18U, 23U}) id.insert(at, "-");
   std::string action;
   Answer<std::string> answered = answer(request, action);
-  observer_(actions().contains(action) ? action : "(unknown)", answered ? "" : answered.error().code);
+  observer_(actions().contains(action) ? action : "(unknown)",
+            answered ? "" : answered.error().code);
   if (!answered) {
     const Ec2Error& error = answered.error();
     XmlWriter out;
@@ -337,7 +338,8 @@ Answer<std::string> Ec2Api::run_instances(const Parameters& given, const ec2mode
   return out.take();
 }
 
-Answer<std::string> Ec2Api::describe_instances(const Parameters& given, const ec2model::Gate& gate) {
+Answer<std::string> Ec2Api::describe_instances(const Parameters& given,
+                                               const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("InstanceId");
@@ -362,7 +364,8 @@ Answer<std::string> Ec2Api::describe_instances(const Parameters& given, const ec
   return out.take();
 }
 
-Answer<std::string> Ec2Api::terminate_instances(const Parameters& given, const ec2model::Gate& gate) {
+Answer<std::string> Ec2Api::terminate_instances(const Parameters& given,
+                                                const ec2model::Gate& gate) {
   for (const char* name : {"Force", "SkipOsShutdown"}) {
     const auto read = given.boolean(name);
     if (!read) return tl::unexpected<Ec2Error>(read.error());
@@ -385,8 +388,7 @@ Answer<std::string> Ec2Api::terminate_instances(const Parameters& given, const e
 Answer<std::string> Ec2Api::create_tags(const Parameters& given, const ec2model::Gate& gate) {
   const auto tags = given.tags("Tag");
   if (!tags) return tl::unexpected<Ec2Error>(tags.error());
-  const auto done =
-      model_.create_tags(given.list("ResourceId"), *tags, gate);
+  const auto done = model_.create_tags(given.list("ResourceId"), *tags, gate);
   if (!done) return tl::unexpected<Ec2Error>(done.error());
   return XmlWriter().text("return", "true").take();
 }
@@ -451,7 +453,8 @@ Answer<std::string> Ec2Api::describe_subnets(const Parameters& given, const ec2m
   return out.take();
 }
 
-Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given, const ec2model::Gate& gate) {
+Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given,
+                                                     const ec2model::Gate& gate) {
   const auto filters = given.filters();
   if (!filters) return tl::unexpected<Ec2Error>(filters.error());
   const std::vector<std::string> ids = given.list("GroupId");
@@ -485,7 +488,8 @@ Answer<std::string> Ec2Api::describe_security_groups(const Parameters& given, co
   return out.take();
 }
 
-Answer<std::string> Ec2Api::get_console_output(const Parameters& given, const ec2model::Gate& gate) {
+Answer<std::string> Ec2Api::get_console_output(const Parameters& given,
+                                               const ec2model::Gate& gate) {
   const std::string id = given.text("InstanceId");
   const auto is_latest = given.boolean("Latest");
   const auto is_dry_run = given.boolean("DryRun");

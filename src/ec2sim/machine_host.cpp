@@ -214,8 +214,8 @@ void MachineHost::sweep() {
   // Only what is surely ours: the folder may hold other things.
   for (const std::string& folder : folders_in(options_.state_dir + "/machines")) {
     const std::string name = std::filesystem::path(folder).filename();
-    const bool is_ours = name.size() == 19 && name.starts_with("i-") &&
-                         std::filesystem::exists(folder + "/upper");
+    const bool is_ours =
+        name.size() == 19 && name.starts_with("i-") && std::filesystem::exists(folder + "/upper");
     if (is_ours) remove_disk(folder);
   }
 }

@@ -74,7 +74,13 @@ constexpr std::array<std::string_view, 18> kNotPlayed{"InstanceRequirements",
                                                       "NetworkInterfaceId",
                                                       "PrivateIpAddresses",
                                                       "GroupName",
-                                                      "SpreadDomain", "AvailabilityZoneId", "SnapshotId", "NoDevice", "VolumeInitializationRate", "ValidUntil", "ExecutableBy"};
+                                                      "SpreadDomain",
+                                                      "AvailabilityZoneId",
+                                                      "SnapshotId",
+                                                      "NoDevice",
+                                                      "VolumeInitializationRate",
+                                                      "ValidUntil",
+                                                      "ExecutableBy"};
 
 std::vector<std::string_view> segments_of(std::string_view name) {
   std::vector<std::string_view> parts;

@@ -113,7 +113,10 @@ Status Simulator::start() {
 
   ec2model::World world = ec2model::default_world(host_->second_octet());
   if (options_.has_second_vpc) ec2model::add_second_vpc(world, host_->second_octet());
-  if (!options_.has_default_vpc) world.default_vpc.clear();
+  if (!options_.has_default_vpc) {
+    world.default_vpc.clear();
+    for (ec2model::Subnet& subnet : world.subnets) subnet.is_default = false;
+  }
   world.throttles = options_.throttles;
   world.vcpu_quota = options_.vcpu_quota;
   world.spot_vcpu_quota = options_.spot_vcpu_quota;

@@ -23,8 +23,8 @@ class Linter {
             "Use type vm or docker.");
     }
     if (pipeline_.type == "exec" && !pipeline_.environment.empty()) {
-      findings_.push_back({{pipeline_.mark, "environment",
-                            "has no effect in an exec pipeline.", "Set it on the steps."},
+      findings_.push_back({{pipeline_.mark, "environment", "has no effect in an exec pipeline.",
+                            "Set it on the steps."},
                            false});
     }
     for (const Volume& volume : pipeline_.volumes) {

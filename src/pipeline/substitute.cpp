@@ -43,7 +43,8 @@ bool matches_shell(std::string_view pattern, std::string_view text, int& budget)
                                    : pattern[i] == text[0]);
         if (is_range) i += 2;
       }
-      return is_in != is_negated && matches_shell(pattern.substr(close + 1), text.substr(1), budget);
+      return is_in != is_negated &&
+             matches_shell(pattern.substr(close + 1), text.substr(1), budget);
     }
   }
   if (pattern[0] != '?' && pattern[0] != text[0]) return false;

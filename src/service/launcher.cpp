@@ -126,13 +126,12 @@ Task<Status> Launcher::check_cap(const Pool* pool) {
   const Result<std::vector<CloudInstance>> running = co_await std::move(listing);
   if (!running) co_return within("machines of pool", pool->name.value(), running.error());
   if (static_cast<int>(running->size()) < pool->max_instances) co_return Status();
-  co_return fail(ErrorKind::quota_exceeded,
-                 fmt::format("pool {} has {} machine{}, and max_instances is {}",
-                             pool->name.value(), running->size(), running->size() == 1 ? "" : "s",
-                             pool->max_instances),
-                 fmt::format("Wait for one to end, or raise pools.{}.max_instances.",
-                             pool->name.value()),
-                 "E0414");
+  co_return fail(
+      ErrorKind::quota_exceeded,
+      fmt::format("pool {} has {} machine{}, and max_instances is {}", pool->name.value(),
+                  running->size(), running->size() == 1 ? "" : "s", pool->max_instances),
+      fmt::format("Wait for one to end, or raise pools.{}.max_instances.", pool->name.value()),
+      "E0414");
 }
 
 Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved resolved,

@@ -15,7 +15,7 @@ def run(*words, cwd=None, **environment):
 @pytest.mark.parametrize("command", [[], ["exec"], ["compile"], ["config"], ["config", "check"], ["help"]])
 def test_help_is_the_same_by_every_way(command):
     by_flag = run(*command, "--help")
-    assert by_flag.returncode == 0 and "Examples:" in by_flag.stdout or command == ["config"]
+    assert by_flag.returncode == 0 and "Examples:" in by_flag.stdout
     if command != ["help"]:
         assert run("help", *command).stdout == by_flag.stdout
     assert run(*command, "-h").stdout == by_flag.stdout

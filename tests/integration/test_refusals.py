@@ -215,13 +215,10 @@ def test_buckets_and_a_missing_default_vpc():
         call, _ = launch(simulator)
         refused(call, "VPCIdNotSpecified", "No default VPC for this user")
         with pytest.raises(botocore.exceptions.ClientError) as caught:
-            for _ in range(8):
-                try:
-                    call()
-                except botocore.exceptions.ClientError as error:
-                    if error.response["Error"]["Code"] != "VPCIdNotSpecified":
-                        raise
-        assert caught.value.response["Error"]["Code"] == "RequestLimitExceeded"
-        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+            for _ in range(1000):
+                simulator.ec2.describe_subnets()
+        error = caught.value.response
+        assert error["Error"] == {"Code": "RequestLimitExceeded", "Message": "Request limit exceeded."}
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 503
     finally:
         simulator.close()

@@ -35,8 +35,8 @@ bool may_be_skew(const std::string& code) {
 }
 
 bool may_be_stale_credentials(const std::string& code) {
-  return code == "ExpiredToken" || code == "UnrecognizedClientException" || code == "RequestExpired" || code == "InvalidClientTokenId" ||
-         code == "AuthFailure";
+  return code == "ExpiredToken" || code == "UnrecognizedClientException" ||
+         code == "RequestExpired" || code == "InvalidClientTokenId" || code == "AuthFailure";
 }
 
 std::string remedy_of(ErrorKind kind, const std::string& code) {

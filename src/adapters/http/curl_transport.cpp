@@ -203,7 +203,8 @@ class CurlTransport::Loop {
   asio::steady_timer timer_;
   CURLM* multi_ = nullptr;
   std::map<int, std::shared_ptr<Watch>> sockets_;
-  std::shared_ptr<bool> is_alive_ = std::make_shared<bool>(true);  // Shared with the timer's handler.
+  std::shared_ptr<bool> is_alive_ =
+      std::make_shared<bool>(true);  // Shared with the timer's handler.
 };
 
 CurlTransport::CurlTransport(const asio::any_io_executor& executor, CurlOptions options)
