@@ -53,3 +53,6 @@ if(MUSTER_SANITIZE)
     target_link_libraries(${name} PRIVATE muster_pipeline muster_wire ec2sim_core)
   endforeach()
 endif()
+
+add_executable(sigv4_bench bench/sigv4_bench.cpp)
+target_link_libraries(sigv4_bench PRIVATE muster_wire)
