@@ -9,7 +9,7 @@
 namespace muster {
 
 std::string SourceMark::describe() const {
-  const std::string name = file ? *file : std::string("input");
+  std::string name = file ? *file : std::string("input");
   if (line == 0) return name;
   if (column == 0) return fmt::format("{}:{}", name, line);
   return fmt::format("{}:{}:{}", name, line, column);

@@ -103,7 +103,7 @@ Result<Pool> choose_pool(const Config& config, const std::string& named,
 }
 
 std::string state_folder() {
-  const std::string own = variable("MUSTER_STATE");
+  std::string own = variable("MUSTER_STATE");
   if (!own.empty()) return own;
   const std::string xdg = variable("XDG_STATE_HOME");
   if (!xdg.empty()) return xdg + "/muster";

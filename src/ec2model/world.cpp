@@ -23,7 +23,8 @@ std::optional<unsigned> parse_address(const std::string& text) {
   const char* at = text.data();
   const char* end = at + text.size();
   for (int part = 0; part < 4; ++part) {
-    if (part > 0 && (at == end || *at++ != '.')) return std::nullopt;
+    if (part > 0 && (at == end || *at != '.')) return std::nullopt;
+    if (part > 0) ++at;
     unsigned number = 0;
     const auto [stop, error] = std::from_chars(at, end, number);
     if (error != std::errc{} || number > 255 || stop == at) return std::nullopt;

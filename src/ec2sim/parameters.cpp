@@ -189,7 +189,7 @@ Answer<std::optional<bool>> Parameters::boolean(const std::string& name) const {
 Answer<std::string> Parameters::word(const std::string& name,
                                      const std::vector<std::string_view>& allowed) const {
   if (!has(name)) return std::string();
-  const std::string value = text(name);
+  std::string value = text(name);
   if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
     return invalid_value(value, name);
   }

@@ -20,7 +20,9 @@ bool expand_braces(std::string_view pattern, std::vector<std::string>& out) {
       if (depth++ == 0) open = i;
     } else if (pattern[i] == ',' && depth == 1) {
       cuts.push_back(i);
-    } else if (pattern[i] == '}' && depth > 0 && --depth == 0) {
+    } else if (pattern[i] == '}' && depth > 1) {
+      --depth;
+    } else if (pattern[i] == '}' && depth == 1) {
       cuts.push_back(i);
       std::size_t begin = open + 1;
       for (const std::size_t cut : cuts) {

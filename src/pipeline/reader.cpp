@@ -220,7 +220,7 @@ void Reader::instance(const Node& node, InstanceBlock& out) {
   const auto private_ip = [&](const Node& at) {
     const auto flag = yaml_boolean(at.text);
     if (flag && !at.is_quoted) {
-      out.has_private_address_only = *flag;
+      out.has_private_address_only = flag;
     } else {
       out.private_address = text(at, "instance.private_ip");
     }

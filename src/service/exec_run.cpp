@@ -8,7 +8,7 @@
 namespace muster {
 
 ExecRun::ExecRun(boost::asio::any_io_executor executor, Parts parts)
-    : executor_(executor), parts_(parts), interrupted_(std::move(executor)) {}
+    : executor_(std::move(executor)), parts_(parts), interrupted_(executor_) {}
 
 void ExecRun::interrupt() {
   is_interrupted_ = true;

@@ -63,14 +63,14 @@ bool is_latest(const std::string& image) {
 StageRunner::StageRunner(boost::asio::any_io_executor executor, Machine& machine,
                          Containers& containers, Clock& clock, RunObserver& observer,
                          const Log& log)
-    : executor_(executor),
+    : executor_(std::move(executor)),
       machine_(machine),
       containers_(containers),
       clock_(clock),
       observer_(observer),
       log_(log),
-      changed_(executor),
-      engine_changed_(std::move(executor)) {}
+      changed_(executor_),
+      engine_changed_(executor_) {}
 
 const StageStep& StageRunner::step_of(int number) const {
   return stage_.steps.at(static_cast<std::size_t>(number - 1));

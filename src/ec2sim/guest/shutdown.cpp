@@ -23,7 +23,7 @@ int ask_init(char runlevel) {
     return 1;
   }
   InitRequest request;
-  request.runlevel = runlevel;
+  request.runlevel = static_cast<unsigned char>(runlevel);
   return write(control, &request, sizeof request) == sizeof request ? 0 : 1;
 }
 
