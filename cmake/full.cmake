@@ -56,3 +56,8 @@ endif()
 
 add_executable(sigv4_bench bench/sigv4_bench.cpp)
 target_link_libraries(sigv4_bench PRIVATE muster_wire)
+
+# Ports against the real thing on loopback.
+add_executable(contract_test tests/contract/ssh_machine_test.cpp tests/contract/http_test.cpp)
+target_link_libraries(contract_test PRIVATE muster_ssh muster_system muster_service muster_http
+                      GTest::gtest GTest::gtest_main)

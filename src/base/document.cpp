@@ -101,6 +101,7 @@ std::string Problem::describe() const {
   // A quoted value follows its path directly; a rule is set off by a colon.
   if (!path.empty()) text += path + (what.starts_with('"') || what.starts_with("is ") ? " " : ": ");
   text += what;
+  if (!remedy.empty() && !text.ends_with('.')) text += '.';
   if (!remedy.empty()) text += fmt::format(" {}", remedy);
   return text;
 }

@@ -45,6 +45,9 @@ class NodeReader {
   bool is_list(const Node& node, const std::string& path);
   bool is_mapping(const Node& node, const std::string& path);
 
+ protected:
+  [[nodiscard]] std::vector<Finding>& findings() { return findings_; }
+
  private:
   std::vector<Finding>& findings_;
   bool refuses_unknown_;

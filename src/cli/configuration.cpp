@@ -98,7 +98,9 @@ Result<Pool> choose_pool(const Config& config, const std::string& named,
   }
   return fail(ErrorKind::invalid_input, fmt::format("{} has no pool \"{}\"", where, wanted),
               near ? fmt::format("Did you mean {}?", *near)
-                   : fmt::format("It has: {}.", fmt::join(names, ", ")),
+              : names.empty()
+                  ? std::string("Write a muster.yml with that pool (docs/quickstart.md).")
+                  : fmt::format("It has: {}.", fmt::join(names, ", ")),
               "E0302");
 }
 

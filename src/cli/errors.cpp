@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 26> kPages{{
+constexpr std::array<ErrorPage, 27> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -78,6 +78,11 @@ constexpr std::array<ErrorPage, 26> kPages{{
     {"E0433", "A step cannot be started",
      "The machine's disk is full, or its /tmp cannot be written.", "df; ls -ld /tmp on the machine",
      "Enlarge the disk, or correct the image."},
+    {"E0434", "An image cannot be had",
+     "A registry does not have it, cannot be reached from the machine, or pull is never and it is "
+     "not there.",
+     "docker pull IMAGE on the machine",
+     "Correct the name, build it in an earlier step, or give the machine a way to the registry."},
     {"E0440", "The run took too long", "It was ended after --timeout.",
      "Which step was running is shown above.", "Raise --timeout."},
     {"E0450", "Unreachable", "No answer came from the other side in time.",

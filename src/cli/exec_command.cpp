@@ -148,7 +148,12 @@ Task<> watch_signals(ExecRun* run) {
 Result<Secret> cluster_secret(Random& random) {
   const std::string path = state_folder() + "/cluster.secret";
   Result<std::string> text = system::read_or_create(path, random_hex(random, 64) + "\n", 0600);
-  if (!text) return within("the cluster's secret", "", text.error());
+  if (!text) {
+    Error error = text.error();
+    error.code = "E0303";
+    error.remedy = "Set MUSTER_STATE to a folder that can be written.";
+    return tl::unexpected<Error>(error);
+  }
   while (text->ends_with('\n')) text->pop_back();
   if (text->size() < 32) {
     return fail(ErrorKind::corrupt, fmt::format("{} holds no secret", path),
@@ -176,7 +181,6 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
       fmt::format("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
                   result.is_clean ? ", ended" : "");
   static_cast<void>(std::fwrite(summary.data(), 1, summary.size(), stdout));
-  if (!result.stage.error.empty()) fmt::print(stderr, "muster: {}\n", result.stage.error);
   return outcome == StageOutcome::passed ? kDone : kFailed;
 }
 

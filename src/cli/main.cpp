@@ -67,7 +67,12 @@ std::vector<std::string> known_words(const CLI::App& app) {
 
 int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   std::string text = error.what();
-  std::string remedy = "See muster --help.";
+  std::string command;
+  for (const CLI::App* sub : app.get_subcommands()) command = " " + sub->get_name();
+  std::string remedy =
+      command.empty() ? "See muster --help." : fmt::format("See muster help{}.", command);
+  if (text.find("required TEXT missing") != std::string::npos)
+    text = "an option lacks its value: " + text;
   const std::size_t colon = text.rfind(": ");
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && colon != std::string::npos) {
     const std::string word = text.substr(colon + 2);

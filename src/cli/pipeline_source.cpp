@@ -45,9 +45,15 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
   }
   const Result<std::string> expanded =
       pipeline::substitute(*text, pipeline::build_environment(request.metadata));
-  if (!expanded) return within("substitution in", request.file, expanded.error());
+  if (!expanded) {
+    Error error = expanded.error();
+    error.code = "E0301";
+    error.message = request.file + ": " + error.message;
+    return tl::unexpected<Error>(error);
+  }
   std::vector<Node> found;
   std::vector<std::string> names;
+  std::vector<std::string> others;
   for (const pipeline::DocumentText& document : pipeline::split_documents(*expanded)) {
     wire::YamlOptions options;
     options.file = request.file;
@@ -58,6 +64,11 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
       node.error().code = "E0301";
       return tl::unexpected<Error>(node.error());
     }
+    const std::string type = node->text_at({"type"});
+    if (node->text_at({"kind"}) == "pipeline" && !pipeline::is_pipeline(*node)) {
+      others.push_back(
+          fmt::format("{} (type {}, which muster does not run)", name_of(*node), type));
+    }
     if (!node->is_mapping() || !pipeline::is_pipeline(*node)) continue;
     names.push_back(name_of(*node));
     found.push_back(std::move(*node));
@@ -67,10 +78,11 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
   if (chosen == names.end() && request.name.empty() && names.size() == 1) chosen = names.begin();
   if (chosen == names.end()) {
     const auto near = nearest_name(wanted, names);
+    others.insert(others.begin(), names.begin(), names.end());
     return fail(
         ErrorKind::invalid_input,
         fmt::format("{} has no pipeline named {}; it has: {}", request.file, wanted,
-                    names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "))),
+                    others.empty() ? "none" : fmt::format("{}", fmt::join(others, ", "))),
         near ? fmt::format("Did you mean --pipeline {}?", *near) : "Name one with --pipeline.",
         "E0301");
   }

@@ -20,7 +20,8 @@ Mark mark_of(StepOutcome outcome) {
     case StepOutcome::passed: return {"✓", "32"};
     case StepOutcome::failed:
     case StepOutcome::errored:
-    case StepOutcome::killed: return {"✗", "31"};
+    case StepOutcome::killed:
+    case StepOutcome::not_started: return {"✗", "31"};
     case StepOutcome::ignored: return {"✗", "33"};
     case StepOutcome::skipped: return {"-", "2"};
     case StepOutcome::detached: return {"┌", "36"};
@@ -128,14 +129,16 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
     case StepOutcome::skipped: text = "skipped"; break;
     case StepOutcome::killed: text = "killed"; break;
     case StepOutcome::errored: text = result.error; break;
+    case StepOutcome::not_started: text = "could not be started: " + result.error; break;
     case StepOutcome::detached: text = "detached"; break;
   }
   const Mark mark = mark_of(result.outcome);
-  const bool has_time = result.outcome != StepOutcome::skipped &&
-                        result.outcome != StepOutcome::detached &&
-                        result.outcome != StepOutcome::killed;
-  const std::string shown =
-      result.outcome == StepOutcome::errored ? text : shortened(neutralised(text), 56);
+  const bool has_time =
+      result.outcome != StepOutcome::skipped && result.outcome != StepOutcome::detached &&
+      result.outcome != StepOutcome::killed && result.outcome != StepOutcome::not_started;
+  const bool is_long =
+      result.outcome == StepOutcome::errored || result.outcome == StepOutcome::not_started;
+  const std::string shown = is_long ? text : shortened(neutralised(text), 56);
   // The width counts characters; fmt counts them for UTF-8 too.
   fmt::print("{} {:<{}}  {:<58} {:>9}\n", colour(mark.colour, mark.sign), step, options_.name_width,
              shown, has_time ? format_duration(result.took) : "");
@@ -144,6 +147,10 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
 
 void Renderer::show_failures() {
   for (const auto& [step, tail] : tails_) {
+    if (tail.result.outcome == StepOutcome::not_started) {
+      write(fmt::format("\n{} {} could not be started: {}\n", colour("31", "✗"), step,
+                        tail.result.error));
+    }
     if (tail.result.outcome != StepOutcome::failed) continue;
     write(fmt::format("\n{} {} failed with exit code {}; its last lines:\n{}", colour("31", "✗"),
                       step, tail.result.exit_code, tail.lines));

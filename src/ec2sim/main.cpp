@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -71,13 +73,24 @@ int judge(const std::string& state_dir, bool as_json) {
   const muster::Result<ec2sim::StoredLedger> stored = ec2sim::read_ledger(state_dir);
   if (!stored) return complain(stored.error());
   const muster::TimePoint now = std::chrono::system_clock::now();
+  std::vector<std::string> leaks;
+  for (const auto& [id, entry] : stored->ledger.machines()) {
+    if (entry.end_reason == ec2model::kSimulatorStopped) {
+      leaks.push_back(id + "  ended only because the simulator stopped");
+    }
+  }
   const ec2model::Verdict verdict =
       stored->ledger.verdict(now, [&](const ec2model::MachineEntry& entry) {
         const auto process = stored->processes.find(entry.id);
-        return ec2sim::is_attended(entry, process == stored->processes.end() ? 0 : process->second,
-                                   now);
+        const int pid = process == stored->processes.end() ? 0 : process->second;
+        const bool is_fine = ec2sim::is_attended(entry, pid, now);
+        if (!is_fine) leaks.push_back(entry.id + "  alive, and nobody is connected to it");
+        return is_fine;
       });
   fmt::print("{}", as_json ? ec2sim::to_json(verdict) : ec2sim::describe(verdict));
+  for (const std::string& leak : leaks) {
+    if (!as_json) fmt::print("  leaked    {}\n", leak);
+  }
   return verdict.leaked > 0 ? 1 : 0;
 }
 
@@ -138,6 +151,10 @@ int main(int argc, char** argv) {
   if (options.state_dir.empty()) {
     fmt::print(stderr, "ec2sim: --state is missing. Name a folder for disks and the ledger.\n");
     return kWrongUse;
+  }
+  if (geteuid() != 0) {
+    fmt::print(stderr, "ec2sim: machines of kind namespace need root. Run ec2sim with sudo.\n");
+    return kRefused;
   }
   options.has_default_vpc = !has_no_default_vpc;
   options.throttles = !has_no_throttling;

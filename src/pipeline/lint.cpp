@@ -91,7 +91,9 @@ class Linter {
         error(step.mark,
               fmt::format("linter: unknown step dependency detected: {} references {}", step.name,
                           name),
-              is_later ? "A dependency must stand earlier in the file." : "");
+              is_later
+                  ? "A dependency must stand earlier in the file; services come before all steps."
+                  : "");
       }
     }
   }

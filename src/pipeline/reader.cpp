@@ -202,9 +202,21 @@ class Reader : public NodeReader {
   void instance(const Node& node, InstanceBlock& out);
 };
 
+/// Reads the instance block; unknown keys are errors.
+class InstanceReader : public NodeReader {
+ public:
+  explicit InstanceReader(std::vector<Finding>& findings) : NodeReader(findings, true) {}
+  void read(const Node& node, InstanceBlock& out);
+};
+
 /// Accepts the names of the pre-alpha runner (`ami`, `type`, nested `disk`, `network`, `device`)
 /// and of the proposal's driver arguments (`image`, `size`, `subnet`, `volume_size`, …).
 void Reader::instance(const Node& node, InstanceBlock& out) {
+  // A typo here would launch another machine than was meant, so unknown keys are errors.
+  InstanceReader(findings()).read(node, out);
+}
+
+void InstanceReader::read(const Node& node, InstanceBlock& out) {
   const auto word = [this](std::string& to, const std::string& path) {
     return [this, &to, path](const Node& at) { to = text(at, path); };
   };
@@ -247,7 +259,10 @@ void Reader::instance(const Node& node, InstanceBlock& out) {
     }
   };
   const auto tags = [&](const Node& at) {
-    for (auto& [key, value] : environment(at, "instance.tags")) out.tags[key] = value;
+    if (!is_mapping(at, "instance.tags")) return;
+    for (const Member& member : at.members) {
+      out.tags[member.key] = text(member.value, "instance.tags." + member.key);
+    }
   };
   members(node, "instance",
           {{"ami", word(out.image, "instance.ami")},

@@ -155,7 +155,7 @@ Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
   }
   Task<> cleanup = clean_up(&cleaning);
   co_await std::move(cleanup);
-  if (!cleaning.is_clean) parts_.observer.note(cleaning.left_behind);
+  if (!cleaning.is_clean && !is_interrupted_) parts_.observer.note(cleaning.left_behind);
   if (is_interrupted_) {
     co_return fail(ErrorKind::cancelled, cleaning.is_clean ? "" : cleaning.left_behind);
   }

@@ -21,12 +21,9 @@ echo "$code $(wc -c < "$d/log")" > "$d/exit.part"
 mv "$d/exit.part" "$d/exit"
 )sh";
 
-/// Starts the supervisor once: `mkdir` of the marker is atomic. sshd gives each command a session
-/// of its own, so the step's process group is that of this shell.
+/// Starts the supervisor once: `mkdir` of the marker is atomic.
 constexpr std::string_view kStart = R"sh(d=$1
 if mkdir "$d/started" 2> /dev/null; then
-  group=$(ps -o pgid= -p $$ 2> /dev/null | tr -d ' ')
-  echo "${group:-$$}" > "$d/group"
   : > "$d/log"
   umask 022
   sh "$d/supervise" "$d" > /dev/null 2>&1 < /dev/null &
@@ -45,8 +42,11 @@ t=$!
 # A step that has just been started may not have its pid on disk yet.
 tries=0
 while [ ! -e "$d/pid" ] && [ $tries -lt 50 ]; do sleep 0.1 2> /dev/null || sleep 1; tries=$((tries + 1)); done
+# A process that has ended and was not reaped can still be signalled.
+p=$(cat "$d/pid" 2> /dev/null)
+alive() { kill -0 "$p" 2> /dev/null && ! grep -q '^State:.Z' "/proc/$p/status" 2> /dev/null; }
 while [ ! -e "$d/exit" ]; do
-  if ! kill -0 "$(cat "$d/pid" 2> /dev/null)" 2> /dev/null; then
+  if ! alive; then
     if [ ! -e "$d/exit" ]; then echo muster-lost >&2; fi
     break
   fi
@@ -150,7 +150,8 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
   }
 }
 
-Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration patience) {
+Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration patience,
+                                     OnLost on_lost) {
   Progress progress{offset, {}};
   Duration pause = 100ms;
   while (true) {
@@ -160,21 +161,13 @@ Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration p
     const Duration now = clock_.monotonic();
     if (!progress.lost_at) {
       progress.lost_at = now;
+      if (on_lost) on_lost(code.error());
       pause = 100ms;
     }
     if (now - *progress.lost_at > patience) co_return code;
     co_await clock_.sleep(pause);
     pause = std::min<Duration>(pause * 2, 5s);
   }
-}
-
-Task<Status> RemoteStep::kill() {
-  ExecRequest request;
-  request.command = fmt::format("g=$(cat {}/group) && kill -KILL -- \"-$g\"", shell_quote(folder_));
-  Task<Result<ExecResult>> running = machine_.run(std::move(request));
-  const Result<ExecResult> result = co_await std::move(running);
-  if (!result) co_return tl::unexpected<Error>(result.error());
-  co_return Status();
 }
 
 }  // namespace muster

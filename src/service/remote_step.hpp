@@ -18,6 +18,7 @@ namespace muster {
 class RemoteStep {
  public:
   using OnOutput = std::function<void(std::string_view bytes)>;
+  using OnLost = std::function<void(const Error& error)>;
 
   /// `folder` is the step's own on the machine. All of the class throws nothing but cancellation.
   RemoteStep(Machine& machine, Clock& clock, std::string folder);
@@ -28,12 +29,9 @@ class RemoteStep {
 
   /// Hands over the output from `offset` on, and gives the exit code when all of it was. A lost
   /// connection is made again and the output goes on at the byte where it stopped, for as long as
-  /// `patience` each time. Errors: unavailable; `lost` as code when the step's
-  /// supervisor is gone without an exit code.
-  Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience);
-
-  /// Ends the step with everything it started.
-  Task<Status> kill();
+  /// `patience` each time; `on_lost` is told when it is lost. Errors: unavailable; `lost` as code
+  /// when the step's supervisor is gone without an exit code.
+  Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience, OnLost on_lost = {});
 
  private:
   struct Progress {

@@ -8,7 +8,16 @@
 namespace muster {
 
 /// How a step ended.
-enum class StepOutcome { passed, failed, ignored, skipped, killed, errored, detached };
+enum class StepOutcome {
+  passed,
+  failed,
+  ignored,
+  skipped,
+  killed,
+  errored,
+  detached,     ///< Goes on in the background.
+  not_started,  ///< Was detached, and could not be started after all.
+};
 
 struct StepResult {
   StepOutcome outcome = StepOutcome::passed;

@@ -45,6 +45,15 @@ std::string export_line(const std::string& name, const std::string& value) {
   return fmt::format("export PATH={}\n", quoted);
 }
 
+/// `what (E0431). Remedy.`
+std::string error_text(const Error& error) {
+  std::string text = error.message;
+  while (text.ends_with('\n')) text.pop_back();
+  if (!error.code.empty()) text += fmt::format(" ({})", error.code);
+  if (!error.remedy.empty()) text += ". " + error.remedy;
+  return text;
+}
+
 bool is_shell_name(const std::string& name) {
   return !name.empty() && name.find_first_not_of(
                               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
@@ -138,6 +147,8 @@ Task<Status> StageRunner::ensure_engine() {
     }
   } const release{*this};
   const Duration deadline = clock_.monotonic() + kEngineTimeMax;
+  const Duration noted_at = clock_.monotonic() + 5s;
+  bool is_noted = false;
   while (true) {
     Task<Status> pinging = containers_.ping();
     const Status up = co_await std::move(pinging);
@@ -147,6 +158,11 @@ Task<Status> StageRunner::ensure_engine() {
                      fmt::format("no Docker engine answers on the machine: {}", up.error().message),
                      "Choose an image with Docker, or install it with the pool's user_data.",
                      "E0431");
+    }
+    if (!is_noted && clock_.monotonic() >= noted_at) {
+      is_noted = true;
+      observer_.note(fmt::format("waiting up to {} for the machine's Docker engine",
+                                 format_duration(kEngineTimeMax)));
     }
     co_await clock_.sleep(100ms);
   }
@@ -167,6 +183,11 @@ Task<Status> StageRunner::ensure_image(const StageStep* step) {
   Task<Result<bool>> asking = containers_.has_image(step->image);
   const Result<bool> is_there = co_await std::move(asking);
   if (!is_there) co_return tl::unexpected<Error>(is_there.error());
+  if (step->pull == "never" && !*is_there) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("image {} is not on the machine, and pull is never", step->image),
+                   "Build it in an earlier step, or let it be pulled.", "E0434");
+  }
   if (step->pull == "never" || (*is_there && step->pull == "if-not-exists")) co_return Status();
   const bool is_default = step->pull != "always";
   if (is_default && *is_there && !is_latest(step->image)) co_return Status();
@@ -236,7 +257,11 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
   if (!started) co_return tl::unexpected<Error>(started.error());
   const std::string name = step->name;
   Task<Result<int>> following = remote.follow(
-      0, [this, name](std::string_view bytes) { observer_.step_output(name, bytes); }, kPatience);
+      0, [this, name](std::string_view bytes) { observer_.step_output(name, bytes); }, kPatience,
+      [this, name](const Error& error) {
+        observer_.note(fmt::format("{}: {}; trying again for {}", name, error.message,
+                                   format_duration(kPatience)));
+      });
   Result<int> code = co_await std::move(following);
   if (!code || container.empty()) co_return code;
   Task<Result<ContainerState>> inspecting = containers_.inspect(container);
@@ -294,14 +319,17 @@ Task<> StageRunner::run_step(int number) {
   result.took = clock_.monotonic() - started;
   if (step.is_detached) {
     // Its result counts for nothing; that it could not start is worth a word.
-    if (!code) observer_.note(fmt::format("{}: {}", step.name, code.error().message));
+    if (!code) {
+      result.outcome = StepOutcome::not_started;
+      result.error = error_text(code.error());
+      observer_.step_finished(step.name, result);
+    }
     co_return;
   }
   if (!code) {
     result.outcome = StepOutcome::errored;
     result.exit_code = 255;
-    result.error = code.error().message;
-    if (!code.error().remedy.empty()) result.error += ". " + code.error().remedy;
+    result.error = error_text(code.error());
     has_failed_ = true;
     if (first_error_.empty()) first_error_ = fmt::format("{}: {}", step.name, result.error);
   } else if (*code == 0 || *code == kExitSkipRest) {

@@ -51,7 +51,7 @@ class Simulator:
             if name == "AWS_SECRET_ACCESS_KEY":
                 break
         assert self.variables, (self.state / "log").read_text()
-        config = botocore.config.Config(retries={"max_attempts": 1}, region_name="us-east-1")
+        config = botocore.config.Config(retries={"total_max_attempts": 1}, region_name="us-east-1")
         self.ec2 = boto3.client(
             "ec2", endpoint_url=self.variables["AWS_ENDPOINT_URL"], config=config,
             aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],

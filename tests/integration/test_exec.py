@@ -116,7 +116,13 @@ clone: {disable: true}
 steps:
 - {name: nothing, image: demo/none:1, pull: never, commands: ["true"]}
 """, head="kind: pipeline\ntype: docker\n")
-    assert done.returncode == 1 and "demo/none:1" in done.stdout + done.stderr, done.stdout
+    assert done.returncode == 1 and "demo/none:1" in done.stdout and "E0434" in done.stdout, done.stdout
+    done = muster.steps("""
+clone: {disable: true}
+services: [{name: db, image: "demo/none:1", pull: never}]
+steps: [{name: a, commands: [sleep 2]}]
+""")
+    assert done.returncode == 0 and "could not be started" in done.stdout and "E0434" in done.stdout, done.stdout
     gone(muster.simulator)
 
 

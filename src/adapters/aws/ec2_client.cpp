@@ -41,7 +41,9 @@ bool may_be_stale_credentials(const std::string& code) {
 
 std::string remedy_of(ErrorKind kind, const std::string& code) {
   if (code == "RequestExpired") return "Check this machine's clock, or renew the credentials.";
-  if (kind == ErrorKind::unauthenticated) return "Check the access key and its secret.";
+  if (kind == ErrorKind::unauthenticated) {
+    return "Check the access key and its secret, and that the region is the endpoint's.";
+  }
   if (kind == ErrorKind::forbidden) return "Grant the permission that the text names.";
   return {};
 }

@@ -127,7 +127,7 @@ class ConfigReader : public NodeReader {
           [&](const Node& at) { to.security_groups = texts(at, at_key("security_groups")); }},
          {"on_demand", [&](const Node& at) { read_on_demand(at, at_key("on_demand"), to); }},
          {"max_price", [&](const Node& at) { read_price(at, at_key("max_price"), to); }},
-         {"max_instances", number(to.max_instances, at_key("max_instances"), 0, 100'000)},
+         {"max_instances", number(to.max_instances, at_key("max_instances"), 1, 100'000)},
          {"disk", [&](const Node& at) { read_disk(at, at_key("disk"), to.disk); }},
          {"iam_profile", word(to.iam_profile, at_key("iam_profile"))},
          {"key_name", word(to.key_name, at_key("key_name"))},
@@ -150,7 +150,8 @@ class ConfigReader : public NodeReader {
       error(mark, at_key("types"), "is missing.", "List instance types, such as [t3.large].");
     }
     if (to.boot_timeout > to.dead_man) {
-      error(mark, at_key("boot_timeout"),
+      const Node* given = node.find("boot_timeout");
+      error(given != nullptr ? given->mark : mark, at_key("boot_timeout"),
             fmt::format("is {}, above dead_man ({}): a slow machine would end before it is up.",
                         format_duration(to.boot_timeout), format_duration(to.dead_man)),
             "Lower it, or raise dead_man.");

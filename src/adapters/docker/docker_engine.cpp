@@ -67,7 +67,8 @@ Task<Result<Node>> DockerEngine::call(std::string method, std::string path, Node
   // A pull answers with one object a line, each progress or an error.
   const bool is_stream = path.starts_with("/images/create");
   Node document;
-  if (is_json && !is_stream && !response->body.empty()) {
+  const bool is_error = response->status >= 400;
+  if (is_json && (!is_stream || is_error) && !response->body.empty()) {
     Result<Node> read = wire::parse_json(response->body);
     if (!read) co_return within("docker", path, read.error());
     document = std::move(*read);
@@ -104,7 +105,11 @@ Task<Status> DockerEngine::pull(std::string image) {
   if (!tag.empty()) path += "&tag=" + wire::percent_encode(tag);
   Task<Result<Node>> calling = call("POST", std::move(path), Node{}, kNone);
   const Result<Node> answer = co_await std::move(calling);
-  if (!answer) co_return within("pull", image, answer.error());
+  if (!answer) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("image {} cannot be pulled: {}", image, answer.error().message),
+                   "Check its name, and that the machine reaches the registry.", "E0434");
+  }
   std::string_view lines = answer->text;
   while (!lines.empty()) {
     const std::size_t end = lines.find('\n');

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -14,6 +15,23 @@ namespace muster::git {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// An interrupt waits until the temporary folder is gone again.
+class SignalsWait {
+ public:
+  SignalsWait() {
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&blocked, signal);
+    sigprocmask(SIG_BLOCK, &blocked, &before_);
+  }
+  ~SignalsWait() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 struct TemporaryFolder {
   std::string path;
@@ -55,6 +73,7 @@ class Git {
 }  // namespace
 
 Result<Snapshot> take_snapshot(const std::string& folder) {
+  const SignalsWait wait;
   const Git original(folder, {});
   const Result<std::string> top = original.run({"rev-parse", "--show-toplevel"});
   if (!top && top.error().kind == ErrorKind::not_found) return tl::unexpected<Error>(top.error());

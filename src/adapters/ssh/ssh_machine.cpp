@@ -182,13 +182,27 @@ SshMachine::SshMachine(boost::asio::any_io_executor executor, Clock& clock, Mach
     : executor_(std::move(executor)),
       clock_(clock),
       target_(std::move(target)),
-      connect_time_max_(connect_time_max) {}
+      connect_time_max_(connect_time_max),
+      connected_(executor_) {}
 
 Task<Result<std::shared_ptr<Session>>> SshMachine::acquire() {
-  std::erase_if(sessions_, [](const auto& session) { return session->is_broken(); });
-  for (const auto& session : sessions_) {
-    if (session->channel_count < kChannelsMax) co_return session;
+  while (true) {
+    std::erase_if(sessions_, [](const auto& session) { return session->is_broken(); });
+    for (const auto& session : sessions_) {
+      if (session->channel_count < kChannelsMax) co_return session;
+    }
+    if (!is_connecting_) break;
+    // One connection at a time: sshd turns away who knocks too often at once.
+    co_await connected_.wait();
   }
+  is_connecting_ = true;
+  struct Done {
+    SshMachine& machine;
+    ~Done() {
+      machine.is_connecting_ = false;
+      machine.connected_.notify_all();
+    }
+  } const done{*this};
   Task<Result<std::shared_ptr<Session>>> connecting = Session::connect(executor_, target_);
   Task<Result<std::shared_ptr<Session>>> limited =
       with_deadline(clock_, connect_time_max_, std::move(connecting));

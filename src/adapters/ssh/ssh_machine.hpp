@@ -36,6 +36,8 @@ class SshMachine : public Machine {
   MachineTarget target_;
   Duration connect_time_max_;
   std::vector<std::shared_ptr<Session>> sessions_;
+  Event connected_;
+  bool is_connecting_ = false;
 };
 
 /// Connects by SSH.
