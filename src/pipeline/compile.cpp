@@ -2,22 +2,11 @@
 
 #include <algorithm>
 
+#include "base/shell.hpp"
 #include "pipeline/stage.hpp"
 
 namespace muster::pipeline {
 namespace {
-
-std::string quote(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
-}
 
 bool is_run(const Step& step, const Metadata& metadata, const CompileOptions& options) {
   const auto is_in = [&](const std::vector<std::string>& names) {
@@ -296,7 +285,7 @@ std::string traced_script(const std::vector<std::string>& commands) {
   std::string out = "\nset -e\n";
   for (const std::string& command : commands) {
     // Single quotes: nothing in the line is run or expanded for being shown.
-    out += fmt::format("\nprintf '%s\\n' {}\n{}\n", quote("+ " + command), command);
+    out += fmt::format("\nprintf '%s\\n' {}\n{}\n", shell_quote("+ " + command), command);
   }
   return out;
 }

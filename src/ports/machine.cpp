@@ -4,18 +4,6 @@
 
 namespace muster {
 
-std::string shell_quote(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += "'\\''";
-    } else {
-      out += c;
-    }
-  }
-  return out + "'";
-}
-
 std::string shell_command(const ExecRequest& request) {
   std::string script;
   if (!request.folder.empty())

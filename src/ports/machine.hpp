@@ -10,6 +10,7 @@
 #include "base/host_key.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "base/shell.hpp"
 #include "base/task.hpp"
 #include "ports/containers.hpp"
 
@@ -113,9 +114,6 @@ class ContainersConnector {
   virtual ~ContainersConnector() = default;
   virtual std::unique_ptr<Containers> containers_of(Machine& machine) = 0;
 };
-
-/// `'text'` for a POSIX shell.
-[[nodiscard]] std::string shell_quote(std::string_view text);
 
 /// The request as one command for a login shell of any kind: `sh -c '…'` with folder and
 /// environment set inside.
