@@ -8,7 +8,7 @@
 
 namespace muster::cli {
 
-/// Flags that every command knows.
+/// Flags that several commands know; each takes those that it heeds.
 struct CommonFlags {
   std::string config;
   std::string log_level = "warn";
@@ -40,7 +40,7 @@ struct ExecFlags {
 
 /// Each gives the program's exit code.
 int run_exec(const CommonFlags& common, const ExecFlags& flags);
-int run_compile(const CommonFlags& common, const BuildFlags& flags);
+int run_compile(const BuildFlags& flags);
 int run_config_check(const CommonFlags& common, bool as_json);
 
 }  // namespace muster::cli

@@ -8,7 +8,7 @@
 
 namespace muster::cli {
 
-int run_compile(const CommonFlags&, const BuildFlags& flags) {
+int run_compile(const BuildFlags& flags) {
   const std::string root = "/tmp/muster-RUN";
   const Result<BuildSource> build = load_build(flags, root);
   if (!build) return report(build.error());

@@ -19,9 +19,13 @@ LogLevel CommonFlags::level() const {
 
 namespace {
 
-void add_common(CLI::App& command, CommonFlags& flags) {
+void add_config(CLI::App& command, CommonFlags& flags) {
   command.add_option("--config", flags.config,
                      "Configuration file (default: muster.yml, or MUSTER_CONFIG)");
+}
+
+/// Flags of commands that do something over time.
+void add_display(CLI::App& command, CommonFlags& flags) {
   command
       .add_option("--log", flags.log_level,
                   "Log records on standard error: debug, info, warn or error")
@@ -152,7 +156,8 @@ int run(int argc, char** argv) {
       "  muster exec --pool linux ci.yml    another file, on a machine of that pool\n"
       "  muster exec --include test         only some steps\n");
   add_build(*exec, exec_flags.build);
-  add_common(*exec, common);
+  add_config(*exec, common);
+  add_display(*exec, common);
   exec->add_option("--pool", exec_flags.pool,
                    "Pool of muster.yml (default: the pipeline's, or the only one)");
   exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
@@ -164,7 +169,6 @@ int run(int argc, char** argv) {
       "Examples:\n"
       "  muster compile | jq '.steps[].name'\n");
   add_build(*compile, compile_flags);
-  add_common(*compile, common);
 
   CLI::App* config =
       app.add_subcommand("config", "Work with muster.yml.\n\nExamples:\n  muster config check\n");
@@ -173,7 +177,7 @@ int run(int argc, char** argv) {
                                            "Check muster.yml and show every problem at once.\n\n"
                                            "Examples:\n"
                                            "  muster config check --config ci/muster.yml\n");
-  add_common(*check, common);
+  add_config(*check, common);
   check->add_flag("--json", as_json, "As JSON (muster.config/1)");
 
   CLI::App* help = app.add_subcommand("help",
@@ -190,7 +194,7 @@ int run(int argc, char** argv) {
     return wrong_use(app, error);
   }
   if (exec->parsed()) return run_exec(common, exec_flags);
-  if (compile->parsed()) return run_compile(common, compile_flags);
+  if (compile->parsed()) return run_compile(compile_flags);
   if (check->parsed()) return run_config_check(common, as_json);
   if (config->parsed()) {
     fmt::print(

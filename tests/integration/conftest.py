@@ -34,7 +34,8 @@ def until(check, seconds=10, what="it"):
 
 
 class Simulator:
-    def __init__(self, *flags, state=None):
+    def __init__(self, *flags, state=None, image_root=IMAGE_ROOT):
+        self.image_root = image_root
         self.state = pathlib.Path(state or tempfile.mkdtemp(prefix="ec2-", dir="/var/tmp"))
         self.flags = flags
         self.start()
@@ -42,7 +43,7 @@ class Simulator:
     def start(self):
         self.log = open(self.state / "log", "ab")
         self.process = subprocess.Popen(
-            [BIN / "ec2sim", "--state", self.state, "--image-root", IMAGE_ROOT, "--log", "info", *self.flags],
+            [BIN / "ec2sim", "--state", self.state, "--image-root", self.image_root, "--log", "info", *self.flags],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.variables = {}
         for line in self.process.stdout:
