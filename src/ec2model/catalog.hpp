@@ -15,6 +15,12 @@ struct InstanceType {
   long on_demand_usd_micros;      ///< An hour.
   long spot_usd_micros;           ///< An hour; the simulator's market does not move.
   bool is_everywhere;             ///< Otherwise the last zone of a region does not offer it.
+
+  [[nodiscard]] bool is_burstable() const {
+    return name.starts_with("t3") || name.starts_with("t4");
+  }
+  [[nodiscard]] bool is_nitro() const { return !name.starts_with("m1."); }
+  [[nodiscard]] bool can_hibernate() const { return is_nitro() && architecture == "x86_64"; }
 };
 
 /// The type of that name, or null.

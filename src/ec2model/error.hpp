@@ -21,4 +21,10 @@ using Answer = tl::expected<T, Ec2Error>;
   return tl::unexpected<Ec2Error>(Ec2Error{std::move(code), status, std::move(message)});
 }
 
+/// Passes a refusal on as the answer of another type.
+template <class T>
+[[nodiscard]] tl::unexpected<Ec2Error> again(const Answer<T>& refused) {
+  return tl::unexpected<Ec2Error>(refused.error());
+}
+
 }  // namespace ec2model

@@ -21,8 +21,10 @@ struct MachineEntry {
   bool has_tags = false;  ///< Was tagged by its launch call.
   long usd_micros_per_hour = 0;
   muster::TimePoint launched_at{};
-  muster::TimePoint ended_at{};  ///< The epoch while it is alive.
-  std::string end_reason;        ///< EC2's state reason code.
+  muster::TimePoint ended_at{};     ///< The epoch while it is alive.
+  std::string end_reason;           ///< EC2's state reason code.
+  muster::TimePoint stopped_at{};   ///< The epoch while it is not stopped.
+  muster::Duration stopped_for{0};  ///< In earlier stops; not billed.
 
   [[nodiscard]] bool is_alive() const { return ended_at == muster::TimePoint{}; }
 };
@@ -39,6 +41,7 @@ struct Verdict {
   double usd = 0;
   std::map<std::string, int> calls;   ///< By action.
   std::map<std::string, int> errors;  ///< By code.
+  std::map<std::string, int> faults;  ///< How often each fault struck.
 };
 
 /// The reason code of machines that ended because the simulator did.
@@ -51,10 +54,14 @@ inline constexpr const char* kIntentTag = "muster:intent";
 class Ledger {
  public:
   void add_call(const std::string& action, const std::string& error_code);
+  void add_fault(const std::string& fault) { ++faults_[fault]; }
   void add_machine(MachineEntry entry);
+  void stop_machine(const std::string& id, muster::TimePoint at);
+  void start_machine(const std::string& id, muster::TimePoint at);
   void end_machine(const std::string& id, muster::TimePoint at, const std::string& reason);
 
   [[nodiscard]] const std::map<std::string, MachineEntry>& machines() const { return machines_; }
+  [[nodiscard]] const std::map<std::string, int>& faults() const { return faults_; }
 
   /// `owned` says of an alive machine whether someone still looks after it.
   template <class Owned>
@@ -72,6 +79,7 @@ class Ledger {
   std::map<std::string, MachineEntry> machines_;
   std::map<std::string, int> calls_;
   std::map<std::string, int> errors_;
+  std::map<std::string, int> faults_;
 };
 
 }  // namespace ec2model

@@ -102,7 +102,7 @@ TEST(Shutdown, FromInsideStopsUnlessTheLaunchSaidTerminate) {
       model.run_instances(one_machine("b"), kOpen, kNow)->instances.front()->id;
   const std::string ended = model.run_instances(ending, kOpen, kNow)->instances.front()->id;
   for (const std::string& id : {kept, ended}) {
-    model.machine_running(id);
+    model.machine_running(id, kNow);
     model.machine_gone(id, true, kNow);
   }
   EXPECT_EQ(model.find(kept)->state, State::stopped);

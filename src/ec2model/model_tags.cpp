@@ -1,0 +1,166 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "ec2model/ids.hpp"
+#include "ec2model/model.hpp"
+
+namespace ec2model {
+namespace {
+
+/// The resource type that an id's prefix stands for; empty for none.
+std::string type_of(const std::string& id) {
+  static const std::map<std::string, std::string> types{{"i", "instance"},
+                                                        {"ami", "image"},
+                                                        {"vol", "volume"},
+                                                        {"eni", "network-interface"},
+                                                        {"sg", "security-group"},
+                                                        {"sgr", "security-group-rule"},
+                                                        {"subnet", "subnet"},
+                                                        {"vpc", "vpc"},
+                                                        {"key", "key-pair"},
+                                                        {"lt", "launch-template"},
+                                                        {"sir", "spot-instances-request"},
+                                                        {"fleet", "fleet"},
+                                                        {"snap", "snapshot"}};
+  const auto found = types.find(id.substr(0, id.find('-')));
+  return found == types.end() ? "" : found->second;
+}
+
+}  // namespace
+
+const Tags& Model::tags_of(const std::string& resource) const {
+  static const Tags none;
+  if (const Instance* instance = find(resource)) return instance->tags;
+  const auto found = tags_.find(resource);
+  return found == tags_.end() ? none : found->second;
+}
+
+namespace {
+
+template <class Map, class Id>
+bool has_id(const Map& map, const Id& id) {
+  return std::any_of(map.begin(), map.end(), [&](const auto& one) { return one.second.id == id; });
+}
+
+}  // namespace
+
+Answer<void> Model::create_tags(const std::vector<std::string>& resources, const Tags& tags,
+                                const Gate& gate) {
+  if (auto fine = check_tag_keys(tags); !fine) return fine;
+  for (const std::string& id : resources) {
+    const std::string type = type_of(id);
+    const bool has_rule =
+        std::any_of(world_.groups.begin(), world_.groups.end(), [&](const SecurityGroup& group) {
+          return std::any_of(group.rules.begin(), group.rules.end(),
+                             [&](const GroupRule& rule) { return rule.id == id; });
+        });
+    const bool is_known =
+        find(id) != nullptr || find_image(id) != nullptr || find_volume(id) != nullptr ||
+        find_interface(id) != nullptr || find_group(id) != nullptr || find_subnet(id) != nullptr ||
+        find_vpc(id) != nullptr || find_spot_request(id) != nullptr || fleets_.contains(id) ||
+        templates_.contains(id) || has_id(key_pairs_, id) || has_rule ||
+        std::any_of(world_.images.begin(), world_.images.end(),
+                    [&](const Image& image) { return image.snapshot() == id; });
+    if (!is_known) {
+      if (type == "instance") return again(check_instances({id}));
+      if (type == "volume") {
+        return refuse("InvalidVolume.NotFound", fmt::format("The volume '{}' does not exist.", id));
+      }
+      if (type == "image") {
+        return refuse("InvalidAMIID.NotFound",
+                      fmt::format("The image id '[{}]' does not exist", id));
+      }
+      if (type == "spot-instances-request") {
+        return refuse("InvalidSpotInstanceRequestID.NotFound",
+                      fmt::format("The spot instance request ID '{}' does not exist", id));
+      }
+      return refuse("InvalidID", fmt::format("The ID '{}' is not valid", id));
+    }
+    Tags merged = tags_of(id);
+    for (const auto& [key, value] : tags) merged[key] = value;
+    const auto own = std::count_if(merged.begin(), merged.end(),
+                                   [](const auto& tag) { return !tag.first.starts_with("aws:"); });
+    if (static_cast<std::size_t>(own) > kTagsMax) {
+      return refuse("TagLimitExceeded",
+                    "The maximum number of Tags for a resource has been reached.");
+    }
+    const Instance* instance = find(id);
+    if (instance != nullptr && instance->metadata.shows_tags) {
+      if (auto fine = check_metadata_tag_keys(tags); !fine) return fine;
+    }
+  }
+  if (auto open = gate.pass(); !open) return open;
+  for (const std::string& id : resources) {
+    const auto found = instances_.find(id);
+    Tags& to = found != instances_.end() ? found->second.tags : tags_[id];
+    for (const auto& [key, value] : tags) to[key] = value;
+  }
+  return {};
+}
+
+Answer<void> Model::delete_tags(const std::vector<std::string>& resources,
+                                const std::map<std::string, std::optional<std::string>>& tags,
+                                const Gate& gate) {
+  for (const auto& [key, value] : tags) {
+    if (key.starts_with("aws:")) {
+      return refuse("InvalidParameterValue",
+                    "Tag keys starting with 'aws:' are reserved for internal use");
+    }
+  }
+  for (const std::string& id : resources) {
+    if (type_of(id).empty())
+      return refuse("InvalidID", fmt::format("The ID '{}' is not valid", id));
+  }
+  if (auto open = gate.pass(); !open) return open;
+  for (const std::string& id : resources) {
+    const auto instance = instances_.find(id);
+    const auto other = tags_.find(id);
+    if (instance == instances_.end() && other == tags_.end()) continue;
+    Tags& from = instance != instances_.end() ? instance->second.tags : other->second;
+    if (tags.empty()) {
+      // Without tags in the call all of the user's own go.
+      std::erase_if(from, [](const auto& tag) { return !tag.first.starts_with("aws:"); });
+    }
+    for (const auto& [key, value] : tags) {
+      const auto found = from.find(key);
+      if (found != from.end() && (!value || *value == found->second)) from.erase(found);
+    }
+  }
+  return {};
+}
+
+Answer<std::vector<Model::TagEntry>> Model::describe_tags(
+    const std::vector<Filter>& filters) const {
+  constexpr std::array<std::string_view, 4> kNames{"resource-id", "resource-type", "key", "value"};
+  for (const Filter& filter : filters) {
+    const bool is_known = filter.name.starts_with("tag:") ||
+                          std::find(kNames.begin(), kNames.end(), filter.name) != kNames.end();
+    if (!is_known) {
+      return refuse("InvalidParameterValue",
+                    fmt::format("The filter '{}' is invalid", filter.name));
+    }
+  }
+  std::vector<TagEntry> found;
+  const auto add = [&](const std::string& id, const Tags& tags) {
+    for (const auto& [key, value] : tags) {
+      const bool matches = std::all_of(filters.begin(), filters.end(), [&](const Filter& filter) {
+        if (filter.name == "resource-id") return matches_any(filter, {id});
+        if (filter.name == "resource-type") return matches_any(filter, {type_of(id)});
+        if (filter.name == "key") return matches_any(filter, {key});
+        if (filter.name == "value") return matches_any(filter, {value});
+        return filter.name.substr(4) == key && matches_any(filter, {value});
+      });
+      if (matches) found.push_back({id, type_of(id), key, value});
+    }
+  };
+  for (const std::string& id : order_) {
+    const Instance& instance = instances_.at(id);
+    if (instance.state != State::terminated) add(id, instance.tags);
+  }
+  for (const auto& [id, tags] : tags_) add(id, tags);
+  return found;
+}
+
+}  // namespace ec2model
