@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -56,6 +57,42 @@ std::string format_iso8601_basic(TimePoint time) {
   return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", at.year, at.month, at.day,
                      at.clock.hours().count(), at.clock.minutes().count(),
                      at.clock.seconds().count());
+}
+
+namespace {
+
+constexpr std::array<std::string_view, 7> kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+}  // namespace
+
+std::string format_http_date(TimePoint time) {
+  const Civil at = civil_of(time);
+  const std::chrono::weekday day{std::chrono::floor<std::chrono::days>(time)};
+  return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", kDays[day.c_encoding()], at.day,
+                     kMonths[at.month - 1], at.year, at.clock.hours().count(),
+                     at.clock.minutes().count(), at.clock.seconds().count());
+}
+
+std::optional<TimePoint> parse_http_date(std::string_view text) {
+  if (text.size() != 29 || !text.ends_with(" GMT") || text.substr(3, 2) != ", ")
+    return std::nullopt;
+  const auto month = std::find(kMonths.begin(), kMonths.end(), text.substr(8, 3));
+  if (month == kMonths.end()) return std::nullopt;
+  const std::array<std::optional<int>, 5> parts{digits(text, 12, 4), digits(text, 5, 2),
+                                                digits(text, 17, 2), digits(text, 20, 2),
+                                                digits(text, 23, 2)};
+  for (const auto& part : parts) {
+    if (!part) return std::nullopt;
+  }
+  const std::chrono::year_month_day date{
+      std::chrono::year{*parts[0]},
+      std::chrono::month{static_cast<unsigned>(month - kMonths.begin() + 1)},
+      std::chrono::day{static_cast<unsigned>(*parts[1])}};
+  if (!date.ok() || *parts[2] > 23 || *parts[3] > 59 || *parts[4] > 60) return std::nullopt;
+  return TimePoint{std::chrono::sys_days{date}} + std::chrono::hours{*parts[2]} +
+         std::chrono::minutes{*parts[3]} + std::chrono::seconds{*parts[4]};
 }
 
 std::optional<TimePoint> parse_iso8601(std::string_view text) {

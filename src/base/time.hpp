@@ -22,6 +22,12 @@ using TimePoint = std::chrono::sys_time<std::chrono::nanoseconds>;
 /// Reads `2026-01-02T03:04:05[.fraction]Z` and `20260102T030405Z`; nothing else.
 [[nodiscard]] std::optional<TimePoint> parse_iso8601(std::string_view text);
 
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP's `Date` header has it (RFC 9110, IMF-fixdate).
+[[nodiscard]] std::string format_http_date(TimePoint time);
+
+/// Reads that form; nothing else.
+[[nodiscard]] std::optional<TimePoint> parse_http_date(std::string_view text);
+
 /// For people: `0.29 s`, `38 s`, `3 min 7 s`, `2 h 5 min`.
 [[nodiscard]] std::string format_duration(Duration duration);
 
