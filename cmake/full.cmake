@@ -13,6 +13,7 @@ muster_library(muster_aws adapters/aws LINK muster_ports muster_wire)
 
 # The program inside simulated machines: static, without sanitizers, embedded into ec2sim.
 add_executable(ec2sim_guest src/ec2sim/guest/main.cpp src/ec2sim/guest/init.cpp
+  src/ec2sim/guest/process.cpp src/ec2sim/guest/supervisor.cpp
   src/ec2sim/guest/shutdown.cpp src/ec2sim/guest/runtime.cpp src/ec2sim/guest/netlink.cpp)
 target_include_directories(ec2sim_guest PRIVATE src)
 target_link_libraries(ec2sim_guest PRIVATE Boost::headers)

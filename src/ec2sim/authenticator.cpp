@@ -11,13 +11,19 @@ namespace ec2sim {
 using ec2model::refuse;
 namespace wire = muster::wire;
 
-void Authenticator::add(const wire::AwsCredentials& credentials) {
-  keys_[credentials.access_key_id] = credentials;
+void Authenticator::add(const wire::AwsCredentials& credentials, Caller known) {
+  keys_[credentials.access_key_id] = {credentials, std::move(known)};
 }
 
-ec2model::Answer<void> Authenticator::check(const muster::HttpServerRequest& request,
-                                            const std::string& path, const wire::Parameters& query,
-                                            muster::TimePoint now) const {
+void Authenticator::forget_temporary() {
+  std::erase_if(keys_,
+                [](const auto& one) { return one.second.credentials.expiration.has_value(); });
+}
+
+ec2model::Answer<Caller> Authenticator::check(const muster::HttpServerRequest& request,
+                                              const std::string& path,
+                                              const wire::Parameters& query,
+                                              muster::TimePoint now) const {
   const std::string header = muster::header_value(request.headers, "authorization");
   if (header.empty()) {
     return refuse("MissingAuthenticationToken", "Request is missing Authentication Token", 403);
@@ -43,10 +49,7 @@ ec2model::Answer<void> Authenticator::check(const muster::HttpServerRequest& req
   const auto is_signed = [&](std::string_view name) {
     return std::find(signed_headers.begin(), signed_headers.end(), name) != signed_headers.end();
   };
-  if (!is_signed("host") || authorization->scope.region != region_ ||
-      authorization->scope.service != "ec2") {
-    return mismatch();
-  }
+  if (!is_signed("host")) return mismatch();
   wire::SigV4Request rebuilt;
   rebuilt.method = request.method;
   rebuilt.path = path;
@@ -60,21 +63,25 @@ ec2model::Answer<void> Authenticator::check(const muster::HttpServerRequest& req
   }
   const std::string expected =
       wire::sigv4_signature(wire::canonical_request(rebuilt, authorization->scope), amz_date,
-                            authorization->scope, key->second.secret_access_key);
+                            authorization->scope, key->second.credentials.secret_access_key);
   if (!wire::equals_in_constant_time(expected, authorization->signature)) return mismatch();
   const muster::Duration age = now > *date ? now - *date : *date - now;
   if (age > std::chrono::minutes{15}) {
     return refuse("RequestExpired", "Request has expired.");
   }
-  const std::string& token = key->second.session_token.reveal();
+  const wire::AwsCredentials& credentials = key->second.credentials;
+  const std::string& token = credentials.session_token.reveal();
   if (!token.empty() && muster::header_value(request.headers, "x-amz-security-token") != token) {
     return refuse("AuthFailure", "AWS was not able to validate the provided access credentials",
                   401);
   }
-  if (key->second.expiration && *key->second.expiration < now) {
-    return refuse("RequestExpired", "Request has expired.");
+  if (credentials.expiration && *credentials.expiration < now) {
+    return refuse("RequestExpired", "The security token included in the request is expired");
   }
-  return {};
+  Caller caller = key->second.known;
+  caller.region = authorization->scope.region;
+  caller.service = authorization->scope.service;
+  return caller;
 }
 
 }  // namespace ec2sim

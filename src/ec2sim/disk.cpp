@@ -29,6 +29,10 @@ class DiskWriter {
       : contents_(contents), upper_(contents.dir + "/upper") {}
 
   muster::Status write_all() {
+    if (contents_.is_restart) {
+      write("/var/lib/cloud/instance/boot.sh", contents_.boot_script, 0700);
+      return result();
+    }
     for (const char* name : {"/upper", "/work", "/root", "/docker"}) {
       make_folder(contents_.dir + name, 0755);
     }
@@ -38,12 +42,15 @@ class DiskWriter {
     write_ssh();
     write_programs();
     write("/var/lib/cloud/instance/boot.sh", contents_.boot_script, 0700);
+    return result();
+  }
+
+ private:
+  [[nodiscard]] muster::Status result() const {
     if (failure_.empty()) return {};
     return muster::fail(muster::ErrorKind::unavailable, failure_,
                         "Free some space, or name another folder with --state.");
   }
-
- private:
   void fail_with(const std::string& path) {
     if (failure_.empty()) failure_ = fmt::format("cannot write {}: {}", path, std::strerror(errno));
   }

@@ -19,6 +19,7 @@ struct DiskContents {
   muster::wire::SshKeyPair host_key;
   std::string guest_program;  ///< The bytes of ec2sim-guest.
   bool has_docker = false;
+  bool is_restart = false;  ///< The disk is there; only what a boot makes anew is written.
 };
 
 /// Makes the machine's folder. Errors: unavailable.

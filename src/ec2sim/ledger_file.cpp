@@ -38,17 +38,23 @@ ec2model::MachineEntry read_machine(const Node& line) {
   return entry;
 }
 
-/// Whether a process's network has an established connection to its port 22.
-bool has_ssh_connection(int pid) {
-  std::ifstream file(fmt::format("/proc/{}/net/tcp", pid));
+/// Whether the network of a machine's process has an established connection to its sshd.
+bool has_ssh_connection(const StoredLedger::Process& process) {
+  const auto address = ec2model::parse_address(process.ssh_address);
+  // A machine with a network of its own may have several addresses; on the host's it has one.
+  const bool is_own_network = !address || *address >> 24 != 127;
+  const std::string port = fmt::format(":{:04X}", process.ssh_port);
+  const std::string local =
+      is_own_network ? port : fmt::format("{:08X}{}", __builtin_bswap32(*address), port);
+  std::ifstream file(fmt::format("/proc/{}/net/tcp", process.pid));
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     std::string slot;
-    std::string local;
+    std::string own;
     std::string remote;
     std::string state;
-    words >> slot >> local >> remote >> state;
-    if (local.ends_with(":0016") && state == "01") return true;
+    words >> slot >> own >> remote >> state;
+    if (own.ends_with(local) && state == "01") return true;
   }
   return false;
 }
@@ -92,9 +98,23 @@ void LedgerFile::add_machine(const ec2model::MachineEntry& entry) {
   write(muster::wire::to_json(line));
 }
 
-void LedgerFile::add_process(const std::string& id, int pid) {
+void LedgerFile::add_process(const std::string& id, int pid, const std::string& ssh_address,
+                             int ssh_port) {
   Node line = Node::mapping();
   line.set("kind", text("process")).set("id", text(id)).set("pid", Node::number(pid));
+  line.set("ssh", text(ssh_address)).set("port", Node::number(ssh_port));
+  write(muster::wire::to_json(line));
+}
+
+void LedgerFile::add_state(muster::TimePoint at, const std::string& id, bool is_stopped) {
+  Node line = Node::mapping();
+  line.set("kind", text(is_stopped ? "stop" : "start")).set("at", time_of(at)).set("id", text(id));
+  write(muster::wire::to_json(line));
+}
+
+void LedgerFile::add_fault(muster::TimePoint at, const std::string& fault) {
+  Node line = Node::mapping();
+  line.set("kind", text("fault")).set("at", time_of(at)).set("fault", text(fault));
   write(muster::wire::to_json(line));
 }
 
@@ -127,20 +147,26 @@ muster::Result<StoredLedger> read_ledger(const std::string& state_dir) {
     if (kind == "call") stored.ledger.add_call(node->text_at({"action"}), node->text_at({"error"}));
     if (kind == "machine") stored.ledger.add_machine(read_machine(*node));
     if (kind == "process") {
-      stored.processes[id] =
-          static_cast<int>(muster::parse_integer(node->text_at({"pid"})).value_or(0));
+      stored.processes[id] = {
+          static_cast<int>(muster::parse_integer(node->text_at({"pid"})).value_or(0)),
+          node->text_at({"ssh"}),
+          static_cast<int>(muster::parse_integer(node->text_at({"port"})).value_or(22))};
     }
+    const auto at = muster::parse_iso8601(node->text_at({"at"})).value_or(muster::TimePoint{});
+    if (kind == "stop") stored.ledger.stop_machine(id, at);
+    if (kind == "start") stored.ledger.start_machine(id, at);
+    if (kind == "fault") stored.ledger.add_fault(node->text_at({"fault"}));
     if (kind == "end") {
-      stored.ledger.end_machine(
-          id, muster::parse_iso8601(node->text_at({"at"})).value_or(muster::TimePoint{}),
-          node->text_at({"reason"}));
+      stored.ledger.end_machine(id, at, node->text_at({"reason"}));
     }
   }
   return stored;
 }
 
-bool is_attended(const ec2model::MachineEntry& entry, int pid, muster::TimePoint now) {
-  return now - entry.launched_at < std::chrono::minutes{1} || (pid > 0 && has_ssh_connection(pid));
+bool is_attended(const ec2model::MachineEntry& entry, const StoredLedger::Process& process,
+                 muster::TimePoint now) {
+  return now - entry.launched_at < std::chrono::minutes{1} ||
+         (process.pid > 0 && has_ssh_connection(process));
 }
 
 std::string describe(const ec2model::Verdict& verdict) {
@@ -152,6 +178,8 @@ std::string describe(const ec2model::Verdict& verdict) {
   for (const auto& [action, count] : verdict.calls) out += fmt::format(" {} {}", action, count);
   if (!verdict.errors.empty()) out += "\n  refused  ";
   for (const auto& [code, count] : verdict.errors) out += fmt::format(" {} {}", code, count);
+  if (!verdict.faults.empty()) out += "\n  faults   ";
+  for (const auto& [fault, count] : verdict.faults) out += fmt::format(" {} {}", fault, count);
   return out + "\n";
 }
 
@@ -172,6 +200,7 @@ std::string to_json(const ec2model::Verdict& verdict) {
   usd.is_quoted = false;
   out.set("machine_seconds", seconds).set("usd", usd);
   out.set("calls", counts(verdict.calls)).set("errors", counts(verdict.errors));
+  out.set("faults", counts(verdict.faults));
   return muster::wire::to_json(out, 2) + "\n";
 }
 

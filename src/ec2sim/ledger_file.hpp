@@ -19,8 +19,10 @@ class LedgerFile {
 
   void add_call(muster::TimePoint at, const std::string& action, const std::string& error_code);
   void add_machine(const ec2model::MachineEntry& entry);
-  /// The host's process that is the machine's init.
-  void add_process(const std::string& id, int pid);
+  /// The host's process that is the machine's init, and where its sshd listens.
+  void add_process(const std::string& id, int pid, const std::string& ssh_address, int ssh_port);
+  void add_state(muster::TimePoint at, const std::string& id, bool is_stopped);
+  void add_fault(muster::TimePoint at, const std::string& fault);
   void add_end(const ec2model::MachineEntry& entry);
 
  private:
@@ -35,14 +37,20 @@ class LedgerFile {
 /// What the file says.
 struct StoredLedger {
   ec2model::Ledger ledger;
-  std::map<std::string, int> processes;  ///< By machine.
+  struct Process {
+    int pid = 0;
+    std::string ssh_address;
+    int ssh_port = 22;
+  };
+  std::map<std::string, Process> processes;  ///< By machine.
 };
 
 /// Errors: not_found, corrupt.
 [[nodiscard]] muster::Result<StoredLedger> read_ledger(const std::string& state_dir);
 
 /// Whether an alive machine is looked after: young, or with an open SSH connection.
-[[nodiscard]] bool is_attended(const ec2model::MachineEntry& entry, int pid, muster::TimePoint now);
+[[nodiscard]] bool is_attended(const ec2model::MachineEntry& entry,
+                               const StoredLedger::Process& process, muster::TimePoint now);
 
 /// The verdict for people, and as JSON (`ec2sim.ledger/1`).
 [[nodiscard]] std::string describe(const ec2model::Verdict& verdict);

@@ -39,7 +39,6 @@ using muster::Status;
 namespace {
 
 constexpr long kOverlayMagic = 0x794c7630;
-constexpr std::size_t kConsoleBytes = 64 << 10;
 
 Status failed(std::string_view what, int error) {
   return fail(ErrorKind::unavailable, fmt::format("{}: {}", what, std::strerror(error)));
@@ -91,18 +90,6 @@ bool is_routed(unsigned second) {
   return false;
 }
 
-/// An abstract socket is a lock that ends with its holder; -1 if someone else has it.
-int lock_by_name(const std::string& text) {
-  const int lock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  text.copy(name.sun_path + 1, text.size());
-  const auto size = static_cast<socklen_t>(sizeof(sa_family_t) + 1 + text.size());
-  if (bind(lock, reinterpret_cast<sockaddr*>(&name), size) == 0) return lock;
-  close(lock);
-  return -1;
-}
-
 /// The folders in a folder that may change or go while it is read.
 std::vector<std::string> folders_in(const std::string& path) {
   std::vector<std::string> found;
@@ -126,12 +113,13 @@ void remove_cgroup(const std::string& path) {
 struct MachineHost::Machine {
   explicit Machine(const asio::any_io_executor& executor) : ended(executor) {}
   asio::posix::stream_descriptor ended;  // The pidfd: readable when the machine is gone.
+  MachineSpec spec;
   pid_t pid = -1;
   unsigned port = 0;
 };
 
 MachineHost::MachineHost(asio::any_io_executor executor, HostOptions options,
-                         const muster::Log& log, OnEnd on_end)
+                         const muster::Log& log, OnMachineEnd on_end)
     : executor_(std::move(executor)),
       options_(std::move(options)),
       log_(log),
@@ -272,11 +260,8 @@ Status MachineHost::set_up() {
   std::filesystem::create_directories(options_.state_dir + "/machines", ignored);
   sweep();
   open_cgroup();
-  guest_ = memfd_create("ec2sim-init", MFD_CLOEXEC);
-  const std::string program = guest_program();
-  if (guest_ < 0 || write(guest_, program.data(), program.size()) < 0) {
-    return failed("cannot keep the guest program", errno);
-  }
+  guest_ = open_guest_program();
+  if (guest_ < 0) return failed("cannot keep the guest program", errno);
   return make_network();
 }
 
@@ -328,8 +313,12 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
   disk.hostname = spec.hostname;
   disk.default_user = spec.default_user;
   disk.dns_address = "169.254.169.253";
-  disk.boot_script = boot_script(spec.user_data, spec.default_user);
-  disk.host_key = muster::wire::ssh_key_of_seed(random_seed(), "root@" + spec.hostname);
+  disk.boot_script =
+      boot_script({spec.user_data, spec.default_user, spec.public_key, "/var/lib/cloud/instance"});
+  disk.is_restart = spec.is_restart;
+  if (!spec.is_restart) {
+    disk.host_key = muster::wire::ssh_key_of_seed(random_seed(), "root@" + spec.hostname);
+  }
   disk.guest_program = guest_program();
   disk.has_docker = spec.has_docker;
   if (Status made = make_disk(disk); !made) return made;
@@ -406,6 +395,7 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
 
 Status MachineHost::start(const MachineSpec& spec) {
   auto machine = std::make_unique<Machine>(executor_);
+  machine->spec = spec;
   const Status booted = boot(*machine, spec);
   const bool has_process = machine->pid > 0;
   if (has_process) {
@@ -434,25 +424,39 @@ void MachineHost::ended(const std::string& id) {
   siginfo_t info{};
   waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
   // reboot() in a process namespace ends its init: SIGINT for off and halt, SIGHUP for a restart.
-  const bool is_off =
-      info.si_code == CLD_KILLED && (info.si_status == SIGINT || info.si_status == SIGHUP);
+  const bool is_off = info.si_code == CLD_KILLED && info.si_status == SIGINT;
+  const bool is_restart = info.si_code == CLD_KILLED && info.si_status == SIGHUP;
   in_namespace(vpc_ns_, host_ns_,
                [&] { return vpc_net_->delete_link(fmt::format("i{}", machine->port).c_str()); });
   if (cgroup_ >= 0) remove_cgroup(fmt::format("/proc/self/fd/{}/{}", cgroup_, id));
   const std::string end_text = console(id);
-  remove_disk(dir_of(id));
   log_.info("machine_ended",
             {{"instance_id", id}, {"signal", info.si_status}, {"shut_down", is_off}});
   if (!is_off && info.si_code == CLD_EXITED) {
     log_.warn("machine_failed", {{"instance_id", id}, {"console", end_text}});
   }
-  on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, end_text);
+  if (is_restart) {
+    MachineSpec again = machine->spec;
+    again.is_restart = true;
+    if (start(again)) return;
+  }
+  const bool keeps = on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, end_text);
+  if (!keeps) remove_disk(dir_of(id));
 }
 
-void MachineHost::kill(const std::string& id) {
+void MachineHost::send_signal(const std::string& id, int signal) {
   const auto found = machines_.find(id);
   if (found == machines_.end()) return;
-  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), SIGKILL, nullptr, 0);
+  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), signal, nullptr, 0);
+}
+
+void MachineHost::stop(const std::string& id) { send_signal(id, SIGTERM); }
+
+void MachineHost::reboot(const std::string& id) { send_signal(id, SIGINT); }
+
+void MachineHost::kill(const std::string& id) {
+  if (!machines_.contains(id)) return remove_disk(dir_of(id));
+  send_signal(id, SIGKILL);
 }
 
 pid_t MachineHost::pid_of(const std::string& id) const {
@@ -460,13 +464,7 @@ pid_t MachineHost::pid_of(const std::string& id) const {
   return found == machines_.end() ? -1 : found->second->pid;
 }
 
-std::string MachineHost::console(const std::string& id) const {
-  std::ifstream file(dir_of(id) + "/console", std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  std::string all = text.str();
-  return all.size() > kConsoleBytes ? all.substr(all.size() - kConsoleBytes) : all;
-}
+std::string MachineHost::console(const std::string& id) const { return read_console(dir_of(id)); }
 
 void MachineHost::tear_down() {
   if (host_net_) host_net_->delete_link(link_name().c_str());

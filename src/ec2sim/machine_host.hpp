@@ -14,6 +14,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "ec2sim/machines.hpp"
 
 namespace ec2sim {
 
@@ -25,32 +26,15 @@ struct HostOptions {
   std::string image_root = "/";
 };
 
-/// One machine to boot.
-struct MachineSpec {
-  std::string id;
-  std::string hostname;
-  std::string private_address;
-  std::string public_address;
-  std::string default_user;
-  std::string user_data;
-  bool has_docker = false;
-};
-
-/// How a machine ended.
-enum class MachineEnd { shut_down, killed };
-
 /// Real machines on this host: each a set of namespaces on a bridge that stands in a network
 /// namespace of its own. Needs root. Everything it makes dies with the process; what is left in the
 /// file system goes at the next start. Use it from one thread that lives to the end: machines are
 /// tied to the thread that cloned them.
-class MachineHost {
+class MachineHost : public Machines {
  public:
-  using OnEnd =
-      std::function<void(const std::string& id, MachineEnd how, const std::string& console)>;
-
   MachineHost(boost::asio::any_io_executor executor, HostOptions options, const muster::Log& log,
-              OnEnd on_end);
-  ~MachineHost();
+              OnMachineEnd on_end);
+  ~MachineHost() override;
   MachineHost(const MachineHost&) = delete;
   MachineHost& operator=(const MachineHost&) = delete;
 
@@ -66,17 +50,14 @@ class MachineHost {
                                                                int port);
   muster::Result<boost::asio::ip::udp::socket> bind_in_vpc(const std::string& address, int port);
 
-  muster::Status start(const MachineSpec& spec);
-  /// Ends a machine at once; `on_end` follows.
-  void kill(const std::string& id);
-  [[nodiscard]] std::size_t count() const { return machines_.size(); }
-  [[nodiscard]] pid_t pid_of(const std::string& id) const;
-
-  /// The console so far, at most its last 64 KiB.
-  [[nodiscard]] std::string console(const std::string& id) const;
-
-  /// Removes the network and what is left; every machine must have ended.
-  void tear_down();
+  muster::Status start(const MachineSpec& spec) override;
+  void stop(const std::string& id) override;
+  void reboot(const std::string& id) override;
+  void kill(const std::string& id) override;
+  [[nodiscard]] std::size_t count() const override { return machines_.size(); }
+  [[nodiscard]] pid_t pid_of(const std::string& id) const override;
+  [[nodiscard]] std::string console(const std::string& id) const override;
+  void tear_down() override;
 
  private:
   struct Machine;
@@ -92,11 +73,12 @@ class MachineHost {
   muster::Status boot(Machine& machine, const MachineSpec& spec);
   void watch(const std::string& id);
   void ended(const std::string& id);
+  void send_signal(const std::string& id, int signal);
 
   boost::asio::any_io_executor executor_;
   HostOptions options_;
   const muster::Log& log_;
-  OnEnd on_end_;
+  OnMachineEnd on_end_;
   unsigned second_octet_ = 0;
   int host_ns_ = -1;
   int vpc_ns_ = -1;
@@ -109,8 +91,5 @@ class MachineHost {
   std::map<std::string, std::unique_ptr<Machine>> machines_;
   unsigned next_port_ = 0;
 };
-
-/// The bytes of the program that runs inside machines.
-[[nodiscard]] std::string guest_program();
 
 }  // namespace ec2sim

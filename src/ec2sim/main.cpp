@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "adapters/system/real_clock.hpp"
+#include "ec2sim/faults.hpp"
 #include "ec2sim/ledger_file.hpp"
 #include "ec2sim/simulator.hpp"
 #include "wire/digest.hpp"
@@ -82,8 +83,10 @@ int judge(const std::string& state_dir, bool as_json) {
   const ec2model::Verdict verdict =
       stored->ledger.verdict(now, [&](const ec2model::MachineEntry& entry) {
         const auto process = stored->processes.find(entry.id);
-        const int pid = process == stored->processes.end() ? 0 : process->second;
-        const bool is_fine = ec2sim::is_attended(entry, pid, now);
+        const bool is_fine = ec2sim::is_attended(
+            entry,
+            process == stored->processes.end() ? ec2sim::StoredLedger::Process{} : process->second,
+            now);
         if (!is_fine) leaks.push_back(entry.id + "  alive, and nobody is connected to it");
         return is_fine;
       });
@@ -99,22 +102,37 @@ int judge(const std::string& state_dir, bool as_json) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app{
-      "ec2sim plays Amazon EC2 on this machine, with real machines in namespaces.\n\n"
+      "ec2sim plays Amazon EC2 on this machine, with real machines in namespaces (root), as\n"
+      "processes (no root), or as records in which nothing runs.\n\n"
       "Examples:\n"
       "  sudo ec2sim --state /tmp/ec2 > /tmp/ec2.env    then: . /tmp/ec2.env with set -a\n"
+      "  ec2sim --machines process --state /tmp/ec2 > /tmp/ec2.env\n"
+      "  ec2sim --machines record --fault lost=0.05 --fault throttle=0.1 --state /tmp/ec2\n"
       "  ec2sim ledger --state /tmp/ec2                 what was launched, and did anything "
       "leak?\n"};
   app.set_version_flag("--version", "ec2sim " MUSTER_VERSION);
   ec2sim::SimulatorOptions options;
   std::string machines = "namespace";
+  std::string boot_time;
   std::string log_level = "warn";
   bool has_no_default_vpc = false;
   bool has_no_throttling = false;
   app.add_option("--listen", options.listen, "Address and port of the API; port 0: a free one")
       ->capture_default_str();
-  app.add_option("--machines", machines, "Kind of machines: namespace (needs root)")
-      ->check(CLI::IsMember({"namespace"}))
+  app.add_option("--machines", machines,
+                 "Kind of machines, for images that name none: namespace (needs root), process, "
+                 "record")
+      ->check(CLI::IsMember({"namespace", "process", "record"}))
       ->capture_default_str();
+  app.add_option("--world", options.world_file,
+                 "File of accounts, regions, networks, images, durations and quotas");
+  app.add_option("--ssh-port", options.ssh_port, "Port of the sshd of process machines")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+  app.add_option("--boot-time", boot_time,
+                 "How long machines stay pending: 2s, 1s-5s, or lognormal:MEDIAN,P99");
+  app.add_option("--fault", options.faults,
+                 "Something that goes wrong, NAME=VALUE: " + ec2sim::fault_names());
   app.add_option("--state", options.state_dir, "Folder for disks and the ledger");
   app.add_option("--name", options.name, "Names what is made on the host (default: from --state)");
   app.add_option("--image-root", options.image_root,
@@ -125,8 +143,8 @@ int main(int argc, char** argv) {
   app.add_flag("--no-default-vpc", has_no_default_vpc, "The account has no default VPC");
   app.add_flag("--no-throttling", has_no_throttling, "Do not play EC2's token buckets");
   app.add_flag("--withhold-console", options.hides_console, "GetConsoleOutput stays empty");
-  app.add_option("--vcpu-quota", options.vcpu_quota, "On-demand vCPU quota")->capture_default_str();
-  app.add_option("--spot-quota", options.spot_vcpu_quota, "Spot vCPU quota")->capture_default_str();
+  app.add_option("--vcpu-quota", options.vcpu_quota, "On-demand vCPU quota (default 1152)");
+  app.add_option("--spot-quota", options.spot_vcpu_quota, "Spot vCPU quota (default 1152)");
   app.add_option("--deny", options.denied_actions,
                  "Action without permission, such as RunInstances");
   app.add_option("--no-capacity", options.full_offerings,
@@ -152,8 +170,25 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "ec2sim: --state is missing. Name a folder for disks and the ledger.\n");
     return kWrongUse;
   }
-  if (geteuid() != 0) {
-    fmt::print(stderr, "ec2sim: machines of kind namespace need root. Run ec2sim with sudo.\n");
+  const std::map<std::string, ec2model::MachineKind> kinds{
+      {"namespace", ec2model::MachineKind::namespaces},
+      {"process", ec2model::MachineKind::process},
+      {"record", ec2model::MachineKind::record}};
+  options.machines = kinds.at(machines);
+  if (!boot_time.empty()) {
+    options.boot_time = ec2model::parse_distribution(boot_time);
+    if (!options.boot_time) {
+      fmt::print(stderr,
+                 "ec2sim: --boot-time \"{}\" is no distribution. Write 2s, 1s-5s or "
+                 "lognormal:MEDIAN,P99.\n",
+                 boot_time);
+      return kWrongUse;
+    }
+  }
+  if (machines == "namespace" && geteuid() != 0) {
+    fmt::print(stderr,
+               "ec2sim: machines of kind namespace need root. Run ec2sim with sudo, or with "
+               "--machines process.\n");
     return kRefused;
   }
   options.has_default_vpc = !has_no_default_vpc;

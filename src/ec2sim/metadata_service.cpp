@@ -34,6 +34,7 @@ bool is_version(const std::string& text) {
 }  // namespace
 
 HttpServerResponse MetadataService::open_session(const muster::HttpServerRequest& request,
+                                                 ec2model::Model& model,
                                                  const ec2model::Instance& instance) {
   if (!muster::header_value(request.headers, "x-forwarded-for").empty()) return plain(403, "");
   const auto seconds = muster::parse_integer(
@@ -44,7 +45,7 @@ HttpServerResponse MetadataService::open_session(const muster::HttpServerRequest
     return one.second.instance == instance.id;
   });
   if (own_count >= kSessionsMax) return plain(503, "");
-  const std::string token = model_.random_id("AQAEA", 51);
+  const std::string token = model.random_id("AQAEA", 51);
   sessions_[token] = {instance.id, clock_.now() + std::chrono::seconds{*seconds}};
   HttpServerResponse response = plain(200, token);
   response.headers.emplace_back("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", std::to_string(*seconds));
@@ -52,16 +53,28 @@ HttpServerResponse MetadataService::open_session(const muster::HttpServerRequest
   return response;
 }
 
-std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Instance& at) const {
-  const ec2model::World& world = model_.world();
+muster::wire::AwsCredentials MetadataService::role_keys(const ec2model::Model& model,
+                                                        const ec2model::Instance& instance) {
+  muster::wire::AwsCredentials& keys = role_keys_[instance.id];
+  if (!keys.expiration || *keys.expiration - clock_.now() < std::chrono::hours{1}) {
+    keys = sts_.open_session(model.world().account, instance.profile->name, instance.id,
+                             clock_.now() + std::chrono::hours{6});
+  }
+  return keys;
+}
+
+std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Model& model,
+                                                            const ec2model::Instance& at) {
+  const ec2model::World& world = model.world();
   std::string hostname = "ip-" + at.private_address;
   std::replace(hostname.begin(), hostname.end(), '.', '-');
   hostname += ".ec2.internal";
   std::string groups;
   std::string group_ids;
-  for (const auto& group : at.groups) {
-    groups += (groups.empty() ? "" : "\n") + group.name;
-    group_ids += (group_ids.empty() ? "" : "\n") + group.id;
+  for (const std::string& id : at.groups) {
+    const ec2model::SecurityGroup* group = model.find_group(id);
+    if (group != nullptr) groups += (groups.empty() ? "" : "\n") + group->name;
+    group_ids += (group_ids.empty() ? "" : "\n") + id;
   }
   std::map<std::string, std::string> tree{
       {"meta-data/instance-id", at.id},
@@ -85,6 +98,21 @@ std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Inst
       {"meta-data/events/maintenance/scheduled", "[]"},
   };
   if (!at.public_address.empty()) tree["meta-data/public-ipv4"] = at.public_address;
+  if (!at.public_key.empty()) tree["meta-data/public-keys/0/openssh-key"] = at.public_key + "\n";
+  if (at.interruption) {
+    Node action = Node::mapping();
+    action.set("action", Node::string(at.interruption->action));
+    action.set("time", Node::string(muster::format_iso8601(at.interruption->at)));
+    // About two minutes before, whenever EC2 decided.
+    if (at.interruption->at - clock_.now() <= std::chrono::seconds{120}) {
+      tree["meta-data/spot/instance-action"] = muster::wire::to_json(action);
+      tree["meta-data/spot/termination-time"] = muster::format_iso8601(at.interruption->at);
+    }
+  }
+  if (at.rebalance_at) {
+    tree["meta-data/events/recommendations/rebalance"] = muster::wire::to_json(
+        Node::mapping().set("noticeTime", Node::string(muster::format_iso8601(*at.rebalance_at))));
+  }
   const std::string interface = "meta-data/network/interfaces/macs/" + at.mac + "/";
   tree[interface + "subnet-id"] = at.subnet;
   tree[interface + "vpc-id"] = at.vpc;
@@ -106,11 +134,11 @@ std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Inst
     Node keys = Node::mapping();
     keys.set("Code", Node::string("Success")).set("LastUpdated", Node::string(now));
     keys.set("Type", Node::string("AWS-HMAC"));
-    keys.set("AccessKeyId", Node::string(role_credentials_.access_key_id));
-    keys.set("SecretAccessKey", Node::string(role_credentials_.secret_access_key.reveal()));
-    keys.set("Token", Node::string(role_credentials_.session_token.reveal()));
-    keys.set("Expiration",
-             Node::string(muster::format_iso8601(clock_.now() + std::chrono::hours{6})));
+    const muster::wire::AwsCredentials role = role_keys(model, at);
+    keys.set("AccessKeyId", Node::string(role.access_key_id));
+    keys.set("SecretAccessKey", Node::string(role.secret_access_key.reveal()));
+    keys.set("Token", Node::string(role.session_token.reveal()));
+    keys.set("Expiration", Node::string(muster::format_iso8601(*role.expiration)));
     tree["meta-data/iam/security-credentials/" + at.profile->name] = muster::wire::to_json(keys, 2);
   }
   if (!at.user_data.empty()) tree["user-data"] = at.user_data;
@@ -130,12 +158,16 @@ std::map<std::string, std::string> MetadataService::tree_of(const ec2model::Inst
 }
 
 muster::Task<HttpServerResponse> MetadataService::handle(muster::HttpServerRequest request) {
-  const ec2model::Instance* instance = model_.find_by_address(request.peer_address);
-  if (instance == nullptr) co_return plain(404, "");
+  // Machines of kind process share one network: the address asked tells which it is.
+  const std::string& address =
+      request.peer_address.starts_with("127.") ? request.local_address : request.peer_address;
+  ec2model::Model* model = universe_.of_address(address);
+  if (model == nullptr) co_return plain(404, "");
+  const ec2model::Instance* instance = model->find_by_address(address);
   if (!instance->metadata.is_enabled) co_return plain(403, "");
   if (request.method == "PUT") {
     if (request.target != "/latest/api/token") co_return plain(404, "");
-    co_return open_session(request, *instance);
+    co_return open_session(request, *model, *instance);
   }
   if (request.method != "GET" && request.method != "HEAD") co_return plain(405, "");
   const std::string token = muster::header_value(request.headers, "x-aws-ec2-metadata-token");
@@ -149,7 +181,7 @@ muster::Task<HttpServerResponse> MetadataService::handle(muster::HttpServerReque
   const std::size_t slash = path.find('/');
   if (!is_version(path.substr(0, slash))) co_return plain(404, "");
   path = slash == std::string::npos ? "" : path.substr(slash + 1);
-  const std::map<std::string, std::string> tree = tree_of(*instance);
+  const std::map<std::string, std::string> tree = tree_of(*model, *instance);
   const auto leaf = tree.find(path);
   if (leaf != tree.end()) {
     co_return plain(200, leaf->second,

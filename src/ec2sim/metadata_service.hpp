@@ -3,20 +3,20 @@
 #include <map>
 #include <string>
 
-#include "ec2model/model.hpp"
+#include "ec2sim/sts_api.hpp"
+#include "ec2sim/universe.hpp"
 #include "ports/clock.hpp"
 #include "ports/http.hpp"
 #include "wire/sigv4.hpp"
 
 namespace ec2sim {
 
-/// IMDS at 169.254.169.254: which instance asks is told by the source address (EC2 user guide,
-/// "Use instance metadata").
+/// IMDS: which instance asks is told by the source address, and for machines that share the host's
+/// network by the address asked (EC2 user guide, "Use instance metadata").
 class MetadataService : public muster::HttpHandler {
  public:
-  MetadataService(ec2model::Model& model, muster::Clock& clock,
-                  muster::wire::AwsCredentials role_credentials)
-      : model_(model), clock_(clock), role_credentials_(std::move(role_credentials)) {}
+  MetadataService(Universe& universe, muster::Clock& clock, StsApi& sts)
+      : universe_(universe), clock_(clock), sts_(sts) {}
 
   muster::Task<muster::HttpServerResponse> handle(muster::HttpServerRequest request) override;
 
@@ -27,13 +27,18 @@ class MetadataService : public muster::HttpHandler {
   };
 
   muster::HttpServerResponse open_session(const muster::HttpServerRequest& request,
+                                          ec2model::Model& model,
                                           const ec2model::Instance& instance);
-  [[nodiscard]] std::map<std::string, std::string> tree_of(
-      const ec2model::Instance& instance) const;
+  [[nodiscard]] std::map<std::string, std::string> tree_of(const ec2model::Model& model,
+                                                           const ec2model::Instance& instance);
+  /// Keys of the instance's role, new ones an hour before they end.
+  muster::wire::AwsCredentials role_keys(const ec2model::Model& model,
+                                         const ec2model::Instance& instance);
 
-  ec2model::Model& model_;
+  Universe& universe_;
   muster::Clock& clock_;
-  muster::wire::AwsCredentials role_credentials_;
+  StsApi& sts_;
+  std::map<std::string, muster::wire::AwsCredentials> role_keys_;  // By instance.
   std::map<std::string, Session> sessions_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 
 #include "base/document.hpp"
 
@@ -13,7 +15,7 @@ namespace {
 using ec2model::refuse;
 
 /// Known to AWS and without a bearing on what is simulated: accepted and ignored.
-constexpr std::array<std::string_view, 48> kIgnored{"AdditionalInfo",
+constexpr std::array<std::string_view, 49> kIgnored{"AdditionalInfo",
                                                     "AddressingType",
                                                     "Affinity",
                                                     "AmdSevSnp",
@@ -60,27 +62,14 @@ constexpr std::array<std::string_view, 48> kIgnored{"AdditionalInfo",
                                                     "RamdiskId",
                                                     "SecondaryInterface",
                                                     "SecondaryPrivateIpAddressCount",
+                                                    "SpreadDomain",
                                                     "VirtualName"};
 
 /// Known to AWS, and refused because it would change where or how a machine runs.
-constexpr std::array<std::string_view, 18> kNotPlayed{"InstanceRequirements",
-                                                      "CapacityReservationTarget",
-                                                      "CapacityReservationOptions",
-                                                      "ReservedCapacityOptions",
-                                                      "HostResourceGroupArn",
-                                                      "HostId",
-                                                      "LaunchTemplate",
-                                                      "HibernationOptions",
-                                                      "NetworkInterfaceId",
-                                                      "PrivateIpAddresses",
-                                                      "GroupName",
-                                                      "SpreadDomain",
-                                                      "AvailabilityZoneId",
-                                                      "SnapshotId",
-                                                      "NoDevice",
-                                                      "VolumeInitializationRate",
-                                                      "ValidUntil",
-                                                      "ExecutableBy"};
+constexpr std::array<std::string_view, 7> kNotPlayed{
+    "InstanceRequirements",    "CapacityReservationTarget", "CapacityReservationOptions",
+    "ReservedCapacityOptions", "HostResourceGroupArn",      "HostId",
+    "NetworkInterfaceId"};
 
 std::vector<std::string_view> segments_of(std::string_view name) {
   std::vector<std::string_view> parts;
@@ -117,16 +106,22 @@ bool contains_any(std::string_view name, const auto& words) {
 
 /// Parameters whose empty value counts as absent; elsewhere an empty value is a value.
 bool is_absent_when_empty(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kNames{
+  constexpr std::array<std::string_view, 5> kEnds{
       "IamInstanceProfile.Name", "Placement.AvailabilityZone", "SubnetId", "UserData", "VpcId"};
-  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+  return std::any_of(kEnds.begin(), kEnds.end(),
+                     [&](std::string_view end) { return name.ends_with(end); });
 }
+
+/// `GroupId` is a security group's everywhere but below `Placement`.
+bool is_not_played(std::string_view name) {
+  return contains_any(name, kNotPlayed) || name.ends_with("Placement.GroupId");
+}
+
+}  // namespace
 
 tl::unexpected<Ec2Error> invalid_value(const std::string& value, const std::string& name) {
   return refuse("InvalidParameterValue", fmt::format("Invalid value '{}' for {}.", value, name));
 }
-
-}  // namespace
 
 Answer<Parameters> Parameters::check(const muster::wire::Parameters& given,
                                      const std::vector<std::string_view>& known,
@@ -142,7 +137,7 @@ Answer<Parameters> Parameters::check(const muster::wire::Parameters& given,
     });
     if (is_known) {
       if (!value.empty() || !is_absent_when_empty(name)) out.values_[name] = value;
-    } else if (contains_any(name, kNotPlayed)) {
+    } else if (is_not_played(name)) {
       return refuse("UnsupportedOperation",
                     fmt::format("The simulator does not play the parameter {}", name));
     } else if (!contains_any(name, kIgnored)) {
@@ -184,6 +179,25 @@ Answer<std::optional<bool>> Parameters::boolean(const std::string& name) const {
   const std::string value = text(name);
   if (value != "true" && value != "false") return invalid_value(value, name);
   return std::optional<bool>(value == "true");
+}
+
+Answer<std::optional<double>> Parameters::real(const std::string& name) const {
+  if (!has(name)) return std::optional<double>();
+  const std::string value = text(name);
+  double number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc{} || stop != end || !std::isfinite(number)) {
+    return invalid_value(value, name);
+  }
+  return std::optional<double>(number);
+}
+
+Answer<std::optional<muster::TimePoint>> Parameters::time(const std::string& name) const {
+  if (!has(name)) return std::optional<muster::TimePoint>();
+  const auto at = muster::parse_iso8601(text(name));
+  if (!at) return invalid_value(text(name), name);
+  return at;
 }
 
 Answer<std::string> Parameters::word(const std::string& name,
@@ -272,12 +286,73 @@ Answer<std::map<std::string, ec2model::Tags>> Parameters::tag_specifications(
   return out;
 }
 
+Answer<std::map<std::string, std::optional<std::string>>> Parameters::tag_keys(
+    const std::string& prefix) const {
+  std::map<std::string, std::optional<std::string>> out;
+  for (const int index : indices(prefix)) {
+    const std::string at = fmt::format("{}.{}.", prefix, index);
+    if (!has(at + "Key")) {
+      return refuse("MissingParameter",
+                    fmt::format("The request must contain the parameter {}Key", at));
+    }
+    out[text(at + "Key")] =
+        has(at + "Value") ? std::optional<std::string>(text(at + "Value")) : std::nullopt;
+  }
+  return out;
+}
+
+Parameters Parameters::of(std::map<std::string, std::string> values) {
+  Parameters out;
+  out.values_ = std::move(values);
+  return out;
+}
+
+std::map<std::string, std::string> Parameters::below(const std::string& prefix) const {
+  std::map<std::string, std::string> out;
+  for (auto at = values_.lower_bound(prefix); at != values_.end() && at->first.starts_with(prefix);
+       ++at) {
+    out.emplace(at->first.substr(prefix.size()), at->second);
+  }
+  return out;
+}
+
 std::string Parameters::fingerprint() const {
   muster::wire::Parameters rest;
   for (const auto& [name, value] : values_) {
     if (name != "ClientToken" && name != "DryRun") rest.emplace_back(name, value);
   }
   return muster::wire::form_encode(rest);
+}
+
+bool ParameterReader::boolean(const std::string& name, bool otherwise) {
+  return take(given_.boolean(name)).value_or(otherwise);
+}
+std::optional<bool> ParameterReader::maybe_boolean(const std::string& name) {
+  return take(given_.boolean(name));
+}
+int ParameterReader::integer(const std::string& name, int otherwise) {
+  return take(given_.integer(name)).value_or(otherwise);
+}
+std::optional<int> ParameterReader::maybe_integer(const std::string& name) {
+  return take(given_.integer(name));
+}
+std::optional<double> ParameterReader::maybe_real(const std::string& name) {
+  return take(given_.real(name));
+}
+std::optional<muster::TimePoint> ParameterReader::maybe_time(const std::string& name) {
+  return take(given_.time(name));
+}
+std::string ParameterReader::word(const std::string& name,
+                                  const std::vector<std::string_view>& allowed) {
+  return take(given_.word(name, allowed));
+}
+std::vector<ec2model::Filter> ParameterReader::filters() { return take(given_.filters()); }
+std::map<std::string, ec2model::Tags> ParameterReader::tag_specifications(
+    const std::vector<std::string_view>& allowed) {
+  return take(given_.tag_specifications(allowed));
+}
+void ParameterReader::refuse(std::string code, std::string message) {
+  note(Ec2Error{std::move(code), 400, std::move(message)});
 }
 
 }  // namespace ec2sim

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <memory>
 #include <string>
@@ -7,12 +8,12 @@
 #include "adapters/http/server.hpp"
 #include "base/log.hpp"
 #include "base/task_scope.hpp"
-#include "ec2model/model.hpp"
-#include "ec2sim/authenticator.hpp"
-#include "ec2sim/ec2_api.hpp"
+#include "ec2sim/admin_api.hpp"
+#include "ec2sim/gateway.hpp"
 #include "ec2sim/ledger_file.hpp"
 #include "ec2sim/machine_host.hpp"
 #include "ec2sim/metadata_service.hpp"
+#include "ec2sim/process_host.hpp"
 #include "ports/clock.hpp"
 #include "ports/random.hpp"
 
@@ -23,25 +24,30 @@ struct SimulatorOptions {
   std::string state_dir;
   std::string name;
   std::string image_root = "/";
+  std::string world_file;
+  ec2model::MachineKind machines = ec2model::MachineKind::namespaces;
+  int ssh_port = 2222;  ///< Of machines of kind process.
   std::uint64_t seed = 0;
   bool has_second_vpc = false;
   bool has_default_vpc = true;
   bool throttles = true;
   bool hides_console = false;  ///< GetConsoleOutput stays empty.
-  int vcpu_quota = 1152;
-  int spot_vcpu_quota = 1152;
+  std::optional<int> vcpu_quota;
+  std::optional<int> spot_vcpu_quota;
+  std::optional<ec2model::Distribution> boot_time;
   std::vector<std::string> denied_actions;
   std::vector<std::string> full_offerings;
+  std::vector<std::string> faults;  ///< `NAME=VALUE`
 };
 
-/// The whole simulator: the API, the machines, their metadata and names, and the ledger.
+/// The whole simulator: the APIs, the machines, their metadata and names, and the ledger.
 class Simulator {
  public:
   Simulator(boost::asio::any_io_executor executor, muster::Clock& clock, muster::Random& random,
             const muster::Log& log, SimulatorOptions options);
 
   /// Takes the state directory, makes the network and starts to serve. Errors: conflict (another
-  /// simulator lives there), and those of MachineHost.
+  /// simulator lives there), invalid_input (world file, faults), and those of the hosts.
   muster::Status start();
 
   /// The lines that tell a shell how to reach it.
@@ -52,30 +58,52 @@ class Simulator {
 
  private:
   muster::Status lock_state();
+  muster::Status make_hosts();
+  muster::Result<Settings> make_settings();
+  muster::Status apply_options(ec2model::World& world) const;
+  muster::Status add_keys();
+  muster::Status serve();
+  muster::Status serve_names();
   void close_old_entries();
+  bool machine_ended(const std::string& id, MachineEnd how, const std::string& console);
+  [[nodiscard]] Machines* host_of(ec2model::MachineKind kind);
+  void start_machine(Universe::Region& region, const ec2model::Instance& instance);
   void carry_out();
-  void note_ends();
+  void note_ledger(Universe::Region& region);
+  void arm_timer();
+  void reset();
+  [[nodiscard]] std::string console_of(const std::string& id);
   muster::Task<> carry_out_soon();
 
   boost::asio::any_io_executor executor_;
   muster::Clock& clock_;
+  muster::Random& random_;
   const muster::Log& log_;
   SimulatorOptions options_;
-  muster::wire::AwsCredentials user_;
-  muster::wire::AwsCredentials role_;
-  std::unique_ptr<ec2model::Model> model_;
+  unsigned second_octet_ = 0;
+  AccessKey user_key_;
+  std::unique_ptr<Universe> universe_;
   std::unique_ptr<MachineHost> host_;
-  std::unique_ptr<Authenticator> authenticator_;
-  std::unique_ptr<Ec2Api> api_;
+  std::unique_ptr<ProcessHost> processes_;
+  Authenticator authenticator_;
+  std::unique_ptr<Ec2Api> ec2_;
+  std::unique_ptr<StsApi> sts_;
+  std::unique_ptr<SsmApi> ssm_;
+  std::unique_ptr<AdminApi> admin_;
+  std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<MetadataService> metadata_;
   std::unique_ptr<muster::http::Server> api_server_;
   std::unique_ptr<muster::http::Server> metadata_server_;
   std::unique_ptr<LedgerFile> ledger_file_;
   std::map<std::string, std::string> last_consoles_;
-  std::map<std::string, bool> noted_ends_;
+  std::map<std::string, bool> known_;  // Machines in the ledger file; true: ended.
+  std::map<std::string, bool> known_stopped_;
+  boost::asio::steady_timer timer_;
   muster::TaskScope tasks_;
   std::string endpoint_;
   int lock_ = -1;
+  int octet_lock_ = -1;
+  bool is_carrying_out_ = false;
 };
 
 }  // namespace ec2sim

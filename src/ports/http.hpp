@@ -57,6 +57,8 @@ struct HttpServerResponse {
   HttpHeaders headers;
   std::string body;
   std::optional<int> ip_ttl;  ///< Of the packets that carry it: IMDS's hop limit.
+  /// Only so many bytes of the whole answer are sent, then the connection ends: a fault.
+  std::optional<std::size_t> bytes_max{};
 };
 
 /// HTTP in. Decides everything; the server only speaks the protocol.

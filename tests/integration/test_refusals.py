@@ -91,7 +91,8 @@ ROWS = [
     (dict(TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "a/b", "Value": ""}]}],
           MetadataOptions={"InstanceMetadataTags": "enabled"}), "InvalidParameterValue",
      "'a/b' is not a valid tag key.", 400),
-    (dict(LaunchTemplate={"LaunchTemplateName": "n"}), "UnsupportedOperation", "LaunchTemplate", 400),
+    (dict(LaunchTemplate={"LaunchTemplateName": "none"}), "InvalidLaunchTemplateName.NotFoundException",
+     "with template name none, does not exist", 400),
     (dict(Placement={"Tenancy": "dedicated"}), "UnsupportedOperation", "Tenancy", 400),
 ]
 

@@ -8,10 +8,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/http/write.hpp>
 #include <optional>
+#include <sstream>
 
 namespace muster::http {
 
@@ -61,6 +64,20 @@ int status_of(const boost::system::error_code& error) {
 bool is_protocol_error(const boost::system::error_code& error) {
   return error.category() == make_error_code(beast::http::error::body_limit).category() &&
          error != beast::http::error::end_of_stream && error != beast::http::error::partial_message;
+}
+
+/// Sends the beginning of an answer and leaves.
+Task<> send_part(beast::tcp_stream& stream, HttpServerResponse answer) {
+  const std::size_t bytes_max = *answer.bytes_max;
+  const Response response = convert(std::move(answer), 11, false, false);
+  std::ostringstream text;
+  text << response;
+  std::string whole = text.str();
+  whole.resize(std::min(whole.size(), bytes_max));
+  stream.expires_after(std::chrono::seconds{10});
+  auto [failed, sent] = co_await asio::async_write(stream, asio::buffer(whole), kTuple);
+  static_cast<void>(failed);
+  static_cast<void>(sent);
 }
 
 }  // namespace
@@ -144,6 +161,10 @@ Task<> Server::converse(tcp::socket socket) {
       const int ttl = *answer.ip_ttl;
       setsockopt(stream.socket().native_handle(), IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
     }
+    if (answer.bytes_max) {
+      co_await send_part(stream, std::move(answer));
+      co_return;
+    }
     const bool goes_on = keeps_alive && !is_stopping_ && !answer.ip_ttl;
     Response response = convert(std::move(answer), 11, goes_on, is_head);
     beast::http::response_serializer<beast::http::string_body> serializer(response);
@@ -194,6 +215,22 @@ Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const std::s
                 "Give another port, or 0 for a free one.");
   }
   return acceptor;
+}
+
+Result<tcp::acceptor> listen_on_device(const asio::any_io_executor& executor,
+                                       const std::string& device, int port) {
+  boost::system::error_code error;
+  tcp::acceptor acceptor(executor);
+  acceptor.open(tcp::v4(), error);
+  const int bound = setsockopt(acceptor.native_handle(), SOL_SOCKET, SO_BINDTODEVICE,
+                               device.c_str(), static_cast<socklen_t>(device.size()));
+  if (!error && bound == 0) {
+    const tcp::endpoint endpoint(tcp::v4(), static_cast<unsigned short>(port));
+    acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) return acceptor;
+  }
+  return fail(ErrorKind::conflict, fmt::format("cannot listen on device {}", device));
 }
 
 }  // namespace muster::http

@@ -51,4 +51,8 @@ class Server {
 [[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen(
     const boost::asio::any_io_executor& executor, const std::string& address, int port);
 
+/// A listening socket on every address of one network device, and on no other. Errors: conflict.
+[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen_on_device(
+    const boost::asio::any_io_executor& executor, const std::string& device, int port);
+
 }  // namespace muster::http

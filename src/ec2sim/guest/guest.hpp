@@ -9,6 +9,10 @@ namespace ec2sim::guest {
 /// `init DIR GO_FD CONSOLE_FD`, with the rest in DIR/machine.conf. Returns only on failure.
 int init_main(int argc, char** argv);
 
+/// `process CONSOLE_FD` in the machine's folder, with the rest in `machine.conf` there: a machine
+/// without root, in namespaces of the user's own. Exits 10 after a power-off, 11 for a restart.
+int process_main(int argc, char** argv);
+
 /// `shutdown`, `poweroff`, `halt` and `reboot`, as systemd's understand `-h -P -r -H -c`, `now`,
 /// `+MINUTES` and `hh:mm`.
 int shutdown_main(const char* name, int argc, char** argv);

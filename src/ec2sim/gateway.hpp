@@ -1,0 +1,46 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "ec2sim/ec2_api.hpp"
+#include "ec2sim/ssm_api.hpp"
+#include "ec2sim/sts_api.hpp"
+#include "ports/clock.hpp"
+#include "ports/random.hpp"
+
+namespace ec2sim {
+
+/// The one port: tells services apart by the scope of the signature (or the target header), checks
+/// signatures, and plays the faults of calls. Every error is in the service's own format.
+class Gateway : public muster::HttpHandler {
+ public:
+  struct Events {
+    /// After each call; the code is empty for a success.
+    std::function<void(const std::string& action, const std::string& error_code)> called;
+    std::function<void(const std::string& fault)> struck;
+  };
+
+  Gateway(Universe& universe, const Authenticator& authenticator, Ec2Api& ec2, StsApi& sts,
+          SsmApi& ssm, HttpHandler& admin, muster::Clock& clock, muster::Random& random,
+          Events events);
+
+  muster::Task<muster::HttpServerResponse> handle(muster::HttpServerRequest request) override;
+
+ private:
+  [[nodiscard]] ServiceApi& service_of(const muster::HttpServerRequest& request,
+                                       const std::string& scope_service);
+  [[nodiscard]] bool strikes(const std::string& fault, double chance);
+
+  Universe& universe_;
+  const Authenticator& authenticator_;
+  Ec2Api& ec2_;
+  StsApi& sts_;
+  SsmApi& ssm_;
+  HttpHandler& admin_;
+  muster::Clock& clock_;
+  muster::Random& random_;
+  Events events_;
+};
+
+}  // namespace ec2sim

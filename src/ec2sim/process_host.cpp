@@ -1,0 +1,264 @@
+#include "ec2sim/process_host.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "ec2sim/disk.hpp"
+#include "ec2sim/user_data.hpp"
+#include "wire/openssh_key.hpp"
+
+namespace ec2sim {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using muster::ErrorKind;
+using muster::fail;
+using muster::Status;
+
+namespace {
+
+constexpr uid_t kNobody = 65534;
+constexpr int kPoweredOff = 10;  // Exit codes of the guest program.
+constexpr int kRestarts = 11;
+
+uid_t machine_user() { return geteuid() == 0 ? kNobody : geteuid(); }
+gid_t machine_group() { return geteuid() == 0 ? kNobody : getegid(); }
+
+void write_file(const std::string& path, std::string_view text, mode_t mode) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(text.data(), static_cast<std::streamsize>(text.size()));
+  chmod(path.c_str(), mode);
+}
+
+/// Everything in the folder becomes the machine's user's.
+void give_away(const std::string& dir) {
+  if (geteuid() != 0) return;
+  std::error_code ignored;
+  static_cast<void>(lchown(dir.c_str(), machine_user(), machine_group()));
+  for (const auto& entry : fs::recursive_directory_iterator(dir, ignored)) {
+    static_cast<void>(lchown(entry.path().c_str(), machine_user(), machine_group()));
+  }
+}
+
+}  // namespace
+
+struct ProcessHost::Machine {
+  explicit Machine(const asio::any_io_executor& executor) : ended(executor) {}
+  asio::posix::stream_descriptor ended;  // The pidfd: readable when the machine is gone.
+  MachineSpec spec;
+  pid_t pid = -1;
+};
+
+ProcessHost::ProcessHost(asio::any_io_executor executor, ProcessOptions options,
+                         const muster::Log& log, OnMachineEnd on_end)
+    : executor_(std::move(executor)),
+      options_(std::move(options)),
+      log_(log),
+      on_end_(std::move(on_end)) {}
+
+ProcessHost::~ProcessHost() {
+  if (guest_ >= 0) close(guest_);
+}
+
+std::string ProcessHost::dir_of(const std::string& id) const {
+  return fmt::format("{}/processes/{}", options_.state_dir, id);
+}
+
+Status ProcessHost::set_up() {
+  if (access("/usr/sbin/sshd", X_OK) != 0) {
+    return fail(ErrorKind::invalid_input, "/usr/sbin/sshd is missing", "Install openssh-server.");
+  }
+  std::error_code ignored;
+  fs::remove_all(options_.state_dir + "/processes", ignored);
+  fs::create_directories(options_.state_dir + "/processes", ignored);
+  guest_ = open_guest_program();
+  if (guest_ >= 0) return {};
+  return fail(ErrorKind::unavailable,
+              fmt::format("cannot keep the guest program: {}", std::strerror(errno)));
+}
+
+Status ProcessHost::make_folder(const MachineSpec& spec) const {
+  const std::string dir = dir_of(spec.id);
+  const std::string home = dir + "/home/" + spec.default_user;
+  std::error_code error;
+  for (const std::string& folder :
+       {home + "/.ssh", dir + "/etc/ssh", dir + "/bin", dir + "/dev", dir + "/cloud"}) {
+    fs::create_directories(folder, error);
+    if (error)
+      return fail(ErrorKind::unavailable,
+                  fmt::format("cannot make {}: {}", folder, error.message()));
+  }
+  chmod((home + "/.ssh").c_str(), 0700);
+  const std::string account = fmt::format("{}:x:{}:{}::/home/{}:/bin/bash\n", spec.default_user,
+                                          machine_user(), machine_group(), spec.default_user);
+  write_file(dir + "/etc/passwd", "root:x:0:0:root:/root:/usr/sbin/nologin\n" + account, 0644);
+  write_file(dir + "/etc/group",
+             fmt::format("root:x:0:\n{}:x:{}:\n", spec.default_user, machine_group()), 0644);
+  write_file(dir + "/etc/nsswitch.conf",
+             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n", 0644);
+  std::string seed(32, '\0');
+  if (getrandom(seed.data(), seed.size(), 0) != 32) std::abort();
+  const auto key = muster::wire::ssh_key_of_seed(seed, "root@" + spec.hostname);
+  write_file(dir + "/etc/ssh/ssh_host_ed25519_key", key.private_text.reveal(), 0600);
+  write_file(dir + "/etc/ssh/ssh_host_ed25519_key.pub", key.public_line + "\n", 0644);
+  const std::string imds =
+      fmt::format("http://{}:{}", spec.private_address, options_.metadata_port);
+  write_file(
+      dir + "/sshd_config",
+      fmt::format("Port {}\nListenAddress {}\nHostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\n"
+                  "StrictModes no\nPidFile none\nPasswordAuthentication no\n"
+                  "KbdInteractiveAuthentication no\nAuthorizedKeysFile .ssh/authorized_keys\n"
+                  "PrintMotd no\nSubsystem sftp internal-sftp\nAcceptEnv LANG LC_*\n"
+                  "SetEnv PATH=/mnt/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin "
+                  "AWS_EC2_METADATA_SERVICE_ENDPOINT={}\n",
+                  options_.ssh_port, spec.private_address, imds),
+      0644);
+  const std::string program = guest_program();
+  for (const char* name : {"shutdown", "poweroff", "halt", "reboot"}) {
+    write_file(dir + "/bin/" + name, program, 0755);
+  }
+  // There is one user, who may do what can be done here at all.
+  write_file(
+      dir + "/bin/sudo",
+      "#!/bin/sh\nwhile :; do case \"$1\" in -*) shift ;; *) break ;; esac; done\nexec \"$@\"\n",
+      0755);
+  write_file(
+      dir + "/machine.conf",
+      fmt::format("hostname={}\nhome=/home/{}\nimds={}\n", spec.hostname, spec.default_user, imds),
+      0644);
+  return {};
+}
+
+Status ProcessHost::boot(Machine& machine) {
+  const MachineSpec& spec = machine.spec;
+  const std::string dir = dir_of(spec.id);
+  if (!spec.is_restart) {
+    if (Status made = make_folder(spec); !made) return made;
+  }
+  write_file(dir + "/boot.sh",
+             boot_script({spec.user_data, spec.default_user, spec.public_key, "/mnt/cloud"}), 0700);
+  const int console =
+      open((dir + "/console").c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (console < 0)
+    return fail(ErrorKind::unavailable,
+                fmt::format("cannot open the console: {}", std::strerror(errno)));
+  give_away(dir);
+  const std::string console_text = std::to_string(console);
+  std::array<char*, 3> arguments{const_cast<char*>("ec2sim-process"),
+                                 const_cast<char*>(console_text.c_str()), nullptr};
+  std::array<char*, 1> environment{nullptr};
+  int pidfd = -1;
+  clone_args clone{};
+  clone.flags = CLONE_PIDFD;
+  clone.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  clone.exit_signal = SIGCHLD;
+  const bool is_root = geteuid() == 0;
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &clone, sizeof clone));
+  if (pid == 0) {
+    fcntl(console, F_SETFD, 0);
+    setsid();
+    if (chdir(dir.c_str()) != 0) _exit(72);
+    if (is_root && (setgroups(0, nullptr) != 0 || setresgid(kNobody, kNobody, kNobody) != 0 ||
+                    setresuid(kNobody, kNobody, kNobody) != 0)) {
+      _exit(73);
+    }
+    syscall(SYS_execveat, guest_, "", arguments.data(), environment.data(), AT_EMPTY_PATH);
+    _exit(71);
+  }
+  const int clone_error = errno;
+  close(console);
+  if (pid < 0) {
+    return fail(ErrorKind::unavailable,
+                fmt::format("cannot start a machine: {}", std::strerror(clone_error)));
+  }
+  machine.pid = pid;
+  machine.ended.assign(pidfd);
+  return {};
+}
+
+Status ProcessHost::start(const MachineSpec& spec) {
+  auto machine = std::make_unique<Machine>(executor_);
+  machine->spec = spec;
+  const Status booted = boot(*machine);
+  log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
+  if (!booted) {
+    remove_disk(dir_of(spec.id));
+    return booted;
+  }
+  machines_[spec.id] = std::move(machine);
+  watch(spec.id);
+  return {};
+}
+
+void ProcessHost::watch(const std::string& id) {
+  machines_.at(id)->ended.async_wait(asio::posix::stream_descriptor::wait_read,
+                                     [this, id](const boost::system::error_code& error) {
+                                       if (!error) ended(id);
+                                     });
+}
+
+void ProcessHost::ended(const std::string& id) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end()) return;
+  const std::unique_ptr<Machine> machine = std::move(found->second);
+  machines_.erase(found);
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
+  const bool has_exited = info.si_code == CLD_EXITED;
+  const bool is_off = has_exited && info.si_status == kPoweredOff;
+  const std::string text = console(id);
+  log_.info("machine_ended",
+            {{"instance_id", id}, {"status", info.si_status}, {"shut_down", is_off}});
+  if (has_exited && info.si_status == kRestarts) {
+    MachineSpec again = machine->spec;
+    again.is_restart = true;
+    if (start(again)) return;
+  }
+  if (has_exited && !is_off) log_.warn("machine_failed", {{"instance_id", id}, {"console", text}});
+  const bool keeps = on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, text);
+  if (!keeps) remove_disk(dir_of(id));
+}
+
+void ProcessHost::send_signal(const std::string& id, int signal) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end()) return;
+  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), signal, nullptr, 0);
+}
+
+void ProcessHost::stop(const std::string& id) { send_signal(id, SIGTERM); }
+
+void ProcessHost::reboot(const std::string& id) { send_signal(id, SIGINT); }
+
+void ProcessHost::kill(const std::string& id) {
+  if (!machines_.contains(id)) return remove_disk(dir_of(id));
+  send_signal(id, SIGKILL);
+}
+
+pid_t ProcessHost::pid_of(const std::string& id) const {
+  const auto found = machines_.find(id);
+  return found == machines_.end() ? -1 : found->second->pid;
+}
+
+std::string ProcessHost::console(const std::string& id) const { return read_console(dir_of(id)); }
+
+void ProcessHost::tear_down() {
+  std::error_code ignored;
+  fs::remove_all(options_.state_dir + "/processes", ignored);
+}
+
+}  // namespace ec2sim
