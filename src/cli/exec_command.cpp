@@ -21,12 +21,14 @@
 #include "adapters/sqlite/sqlite_store.hpp"
 #include "adapters/ssh/ssh_machine.hpp"
 #include "adapters/system/files.hpp"
+#include "adapters/system/program.hpp"
 #include "adapters/system/real_clock.hpp"
 #include "cli/build_source.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
 #include "cli/renderer.hpp"
+#include "service/call_budget.hpp"
 #include "service/exec_run.hpp"
 
 namespace muster::cli {
@@ -187,15 +189,20 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
 Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_code) {
   const Log log(common->level());
   const aws::Environment environment = read_environment();
-  const Result<aws::Profile> profile = aws::load_profile(environment);
+  const Result<aws::Profile> profile = aws::load_profile(environment, plan->config.aws_profile);
   if (!profile) {
     *exit_code = report(profile.error());
     co_return;
   }
-  http::CurlTransport transport(
-      wiring->context.get_executor(),
-      {"muster/" MUSTER_VERSION, aws::variable(environment, "AWS_CA_BUNDLE")});
-  aws::CredentialsChain credentials(transport, wiring->clock, environment, *profile);
+  http::CurlTransport transport(wiring->context.get_executor(),
+                                {"muster/" MUSTER_VERSION, aws::ca_bundle(environment, *profile)});
+  const auto executor = wiring->context.get_executor();
+  const aws::RunProgram run_program = [wiring, executor](std::vector<std::string> arguments) {
+    return system::run_program(executor, wiring->clock, std::move(arguments),
+                               std::chrono::seconds{60});
+  };
+  aws::CredentialsChain credentials({transport, wiring->clock, wiring->random, log, run_program},
+                                    environment, *profile);
   aws::Sourced region = aws::find_region(plan->request.pool.region, environment, *profile);
   if (region.value.empty() && aws::variable(environment, "AWS_EC2_METADATA_DISABLED") != "true") {
     Task<Result<std::string>> asking = credentials.instance_region();
@@ -213,21 +220,32 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
   }
   const Result<aws::Sourced> endpoint =
       aws::find_endpoint("ec2", region.value, environment, *profile);
+  const Result<aws::Sourced> sts_endpoint =
+      aws::find_endpoint("sts", region.value, environment, *profile);
   const Result<Secret> secret = cluster_secret(wiring->random);
   const auto store =
       sqlite::SqliteStore::open(wiring->context.get_executor(), state_folder() + "/muster.db");
   for (const Error* error :
-       {endpoint ? nullptr : &endpoint.error(), secret ? nullptr : &secret.error(),
-        store ? nullptr : &store.error()}) {
+       {endpoint ? nullptr : &endpoint.error(), sts_endpoint ? nullptr : &sts_endpoint.error(),
+        secret ? nullptr : &secret.error(), store ? nullptr : &store.error()}) {
     if (error == nullptr) continue;
     *exit_code = report(*error);
     co_return;
   }
-  aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log,
-                        {endpoint->value, region.value});
-  aws::Ec2Cloud cloud(client);
+  // The global endpoint of STS is signed for its own region.
+  const bool is_global_sts = sts_endpoint->value == "https://sts.amazonaws.com";
+  credentials.use_sts({sts_endpoint->value, is_global_sts ? "us-east-1" : region.value});
+  CallBudget budget(wiring->clock, log);
+  aws::Ec2ClientOptions client_options{endpoint->value, region.value};
+  client_options.attempts_max = aws::attempts_max(environment, *profile);
+  client_options.before_retry = [&budget](std::string action) {
+    return budget.acquire(std::move(action), CallPriority::launch);
+  };
+  aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log, client_options);
+  aws::Ec2Cloud ec2(client);
+  BudgetedCloud cloud(ec2, ec2, budget);
   ssh::SshConnector connector(wiring->context.get_executor(), wiring->clock);
-  Launcher launcher({cloud, cloud, connector, **store, wiring->clock, wiring->random, log},
+  Launcher launcher({cloud, cloud, ec2, connector, **store, wiring->clock, wiring->random, log},
                     plan->config.cluster, *secret, region.value);
   std::size_t width = 8;
   for (const auto& step : plan->request.stage.steps) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ports/machine.hpp"
+#include "wire/gzip.hpp"
 #include "wire/mime.hpp"
 
 namespace muster {
@@ -45,9 +46,12 @@ fi
                                    fmt::arg("key", shell_quote(data.public_key)));
   if (data.user_data.empty()) return script;
   const bool is_script = data.user_data.starts_with("#!");
-  return wire::write_multipart(
+  std::string whole = wire::write_multipart(
       {{"text/x-shellscript", std::move(script)},
        {is_script ? "text/x-shellscript" : "text/cloud-config", data.user_data}});
+  // EC2 takes 16 KiB; cloud-init unpacks what was packed.
+  constexpr std::size_t kPackAbove = 8 << 10;
+  return whole.size() > kPackAbove ? wire::gzip(whole) : whole;
 }
 
 std::string extend_dead_man_command(Duration dead_man) {

@@ -92,14 +92,14 @@ Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
   co_return resolved;
 }
 
-Task<Result<std::vector<CloudInstance>>> Launcher::send_launch(LaunchIntent intent) {
+Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
   // From here on the launch may have been made, whatever becomes of this task.
   unfinished_ = intent;
   Duration pause = 500ms;
   bool may_have_acted = false;
   for (int number = 1;; ++number) {
-    Task<Result<std::vector<CloudInstance>>> sending = parts_.cloud.launch(intent.call);
-    Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+    Task<Result<LaunchAnswer>> sending = parts_.cloud.launch(intent.call);
+    Result<LaunchAnswer> launched = co_await std::move(sending);
     if (launched) co_return launched;
     const ErrorKind kind = launched.error().kind;
     may_have_acted = may_have_acted || is_outcome_unknown(kind);
@@ -171,8 +171,8 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   const Status committed = co_await std::move(committing);
   if (!committed) co_return within("intent", machine.intent.value(), committed.error());
 
-  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent);
-  const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+  Task<Result<LaunchAnswer>> sending = send_launch(intent);
+  const Result<LaunchAnswer> launched = co_await std::move(sending);
   if (!launched) {
     if (is_outcome_unknown(launched.error().kind))
       co_return tl::unexpected<Error>(launched.error());
@@ -182,7 +182,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
     if (!noted) co_return within("intent", machine.intent.value(), noted.error());
     co_return tl::unexpected<Error>(launched.error());
   }
-  machine.instance = launched->front();
+  machine.instance = launched->instances.front();
   Task<Status> noting =
       parts_.store.set_intent(machine.intent, IntentState::launched, {machine.instance.id});
   const Status noted = co_await std::move(noting);
@@ -286,7 +286,7 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
     target.address =
         pool.ssh.uses_public_address ? instance.public_address : instance.private_address;
     if (target.host_keys.empty()) {
-      Task<Result<std::string>> reading = parts_.cloud.console_output(machine.instance.id);
+      Task<Result<std::string>> reading = parts_.control.console_output(machine.instance.id);
       const Result<std::string> console = co_await std::move(reading);
       if (console) target.host_keys = wire::parse_console_host_keys(*console);
       const bool is_final = !console && !is_retryable(console.error().kind) &&
@@ -346,8 +346,8 @@ Task<Status> Launcher::terminate_unfinished() {
   if (!unfinished_) co_return Status();
   const LaunchIntent intent = *unfinished_;
   // The same call again tells what became of it, without launching a second machine.
-  Task<Result<std::vector<CloudInstance>>> sending = send_launch(intent);
-  const Result<std::vector<CloudInstance>> launched = co_await std::move(sending);
+  Task<Result<LaunchAnswer>> sending = send_launch(intent);
+  const Result<LaunchAnswer> launched = co_await std::move(sending);
   if (!launched) {
     const ErrorKind kind = launched.error().kind;
     const bool never_was = !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
@@ -359,7 +359,7 @@ Task<Status> Launcher::terminate_unfinished() {
   }
   LaunchedMachine machine;
   machine.intent = intent.id;
-  machine.instance = launched->front();
+  machine.instance = launched->instances.front();
   Task<Status> ending = terminate(std::move(machine));
   co_return co_await std::move(ending);
 }

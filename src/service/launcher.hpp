@@ -30,6 +30,7 @@ class Launcher {
  public:
   struct Parts {
     Cloud& cloud;
+    CloudControl& control;
     CloudCatalog& catalog;
     MachineConnector& connector;
     Store& store;
@@ -69,7 +70,7 @@ class Launcher {
   Task<Result<Resolved>> resolve(const Pool* pool);
   Task<Result<LaunchedMachine>> launch_in(const Pool* pool, Resolved resolved, Offering offering,
                                           RunId run);
-  Task<Result<std::vector<CloudInstance>>> send_launch(LaunchIntent intent);
+  Task<Result<LaunchAnswer>> send_launch(LaunchIntent intent);
   Task<Status> check_cap(const Pool* pool);
   Task<Result<CloudInstance>> look_up(InstanceId id);
   [[nodiscard]] static tl::unexpected<Error> no_room(const Pool& pool,

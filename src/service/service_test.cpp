@@ -2,8 +2,10 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "base/task_scope.hpp"
 #include "ports/clock.hpp"
 #include "service/boot_data.hpp"
+#include "service/call_budget.hpp"
 #include "service/launcher.hpp"
 #include "simulation/virtual_clock.hpp"
 #include "wire/mime.hpp"
@@ -33,18 +35,37 @@ TEST(BootUserData, QuotesWhatItIsGiven) {
 }
 
 /// What the launcher sees of the world; each launch takes the next answer.
-class FakeWorld : public Cloud, public CloudCatalog, public Store, public MachineConnector {
+class FakeWorld : public Cloud,
+                  public CloudControl,
+                  public CloudCatalog,
+                  public Store,
+                  public MachineConnector {
  public:
   FrozenCall freeze_launch(const LaunchSpec& spec, const ClientToken& token) const override {
     return {"RunInstances", spec.offering.instance_type + " " + spec.offering.zone, token};
   }
-  Task<Result<std::vector<CloudInstance>>> launch(FrozenCall call) override {
+  FrozenCall freeze_fleet(const FleetSpec&, const ClientToken& token) const override {
+    return {"CreateFleet", "", token};
+  }
+  Task<Status> stop(std::vector<InstanceId>, bool) override { co_return Status(); }
+  Task<Status> start(std::vector<InstanceId>) override { co_return Status(); }
+  Task<Status> modify(InstanceId, InstanceChange) override { co_return Status(); }
+  Task<Result<std::vector<InstanceTypeView>>> list_types(std::vector<std::string>) override {
+    co_return std::vector<InstanceTypeView>{};
+  }
+  Task<Result<std::vector<OfferingView>>> list_offerings(std::vector<std::string>) override {
+    co_return std::vector<OfferingView>{};
+  }
+  Task<Result<std::vector<SpotPriceView>>> spot_prices(std::vector<std::string>) override {
+    co_return std::vector<SpotPriceView>{};
+  }
+  Task<Result<LaunchAnswer>> launch(FrozenCall call) override {
     events.push_back("launch " + call.token.value().substr(0, 3) + " " + call.body);
     tokens.push_back(call.token.value());
     if (answers.empty()) {
       CloudInstance made;
       made.id = InstanceId("i-1");
-      co_return std::vector<CloudInstance>{made};
+      co_return LaunchAnswer{{made}, {}};
     }
     const Error error = answers.front();
     answers.erase(answers.begin());
@@ -100,7 +121,8 @@ struct LauncherTest : testing::Test {
   simulation::SeededRandom random{1};
   Log log{LogLevel::off};
   FakeWorld world;
-  Launcher launcher{{world, world, world, world, clock, random, log}, "c", Secret("secret"), "r"};
+  Launcher launcher{
+      {world, world, world, world, world, clock, random, log}, "c", Secret("secret"), "r"};
   Pool pool;
 
   LauncherTest() {
@@ -201,6 +223,69 @@ TEST(WithDeadline, EndsWorkThatTakesTooLong) {
   ASSERT_TRUE(clock.run(doing(&clock, &out)));
   EXPECT_EQ(out.error().kind, ErrorKind::timeout);
   EXPECT_EQ(clock.now() - before, 5s);
+}
+
+/// Runs tasks beside each other and notes when each ended.
+struct BudgetTest : testing::Test {
+  boost::asio::io_context context;
+  simulation::VirtualClock clock{context};
+  Log log{LogLevel::off};
+  CallBudget budget{clock, log};
+  std::vector<std::string> order;
+  Duration started = clock.monotonic();
+
+  Task<> take(std::string name, std::string action, CallPriority priority, int resources) {
+    Task<> waiting = budget.acquire(std::move(action), priority, resources);
+    co_await std::move(waiting);
+    order.push_back(std::move(name));
+  }
+  double seconds() const {
+    return std::chrono::duration<double>(clock.monotonic() - started).count();
+  }
+  static Task<> all(TaskScope* scope) { co_await scope->join(); }
+};
+
+TEST_F(BudgetTest, RunsAtFourFifthsOfWhatEc2Grants) {
+  TaskScope scope(context.get_executor());
+  // Four at once, then 1.6 a second.
+  for (int i = 0; i < 20; ++i) scope.spawn(take("r", "RunInstances", CallPriority::launch, 1));
+  EXPECT_TRUE(clock.run(all(&scope)));
+  EXPECT_NEAR(seconds(), 16 / 1.6, 0.5);
+}
+
+TEST_F(BudgetTest, CountsMachinesInABucketOfTheirOwn) {
+  TaskScope scope(context.get_executor());
+  for (int i = 0; i < 3; ++i) scope.spawn(take("r", "RunInstances", CallPriority::launch, 400));
+  EXPECT_TRUE(clock.run(all(&scope)));
+  // 800 at once, and 400 more at 1.6 a second.
+  EXPECT_NEAR(seconds(), 400 / 1.6, 2);
+}
+
+TEST_F(BudgetTest, LetsTheMoreUrgentGoFirst) {
+  TaskScope scope(context.get_executor());
+  for (int i = 0; i < 4; ++i) scope.spawn(take("x", "RunInstances", CallPriority::launch, 0));
+  scope.spawn(take("housekeeping", "RunInstances", CallPriority::housekeeping, 0));
+  scope.spawn(take("tag", "RunInstances", CallPriority::tag, 0));
+  scope.spawn(take("terminate", "RunInstances", CallPriority::terminate, 0));
+  EXPECT_TRUE(clock.run(all(&scope)));
+  EXPECT_EQ((std::vector<std::string>(order.end() - 3, order.end())),
+            (std::vector<std::string>{"terminate", "tag", "housekeeping"}));
+}
+
+TEST_F(BudgetTest, SlowsDownWhenItIsThrottledAndRecovers) {
+  TaskScope scope(context.get_executor());
+  for (int i = 0; i < 10; ++i)
+    scope.spawn(take("d", "DescribeInstances", CallPriority::describe, 0));
+  EXPECT_TRUE(clock.run(all(&scope)));
+  EXPECT_LT(seconds(), 0.1);
+  budget.throttled("DescribeInstances");
+  TaskScope after(context.get_executor());
+  for (int i = 0; i < 4; ++i)
+    after.spawn(take("d", "DescribeInstances", CallPriority::describe, 0));
+  EXPECT_TRUE(clock.run(all(&after)));
+  // One a second and then 70 % of it, instead of sixteen.
+  EXPECT_GT(seconds(), 3);
+  EXPECT_LT(seconds(), 9);
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ struct World {
   FakeTransport transport;
   Log log{LogLevel::off};
   CredentialsChain credentials{
-      transport, clock, Environment{{"AWS_ACCESS_KEY_ID", "AKID"}, {"AWS_SECRET_ACCESS_KEY", "s"}},
+      {transport, clock, random, log, {}},
+      Environment{{"AWS_ACCESS_KEY_ID", "AKID"}, {"AWS_SECRET_ACCESS_KEY", "s"}},
       Profile{}};
   Ec2Client client{transport, credentials, clock,
                    random,    log,         {"https://ec2.us-east-1.amazonaws.com", "us-east-1"}};
@@ -175,80 +176,17 @@ TEST(FreezeLaunch, PutsEverythingOnTheInterfaceForAPublicAddress) {
   EXPECT_EQ(body.find("&SubnetId="), std::string::npos);
 }
 
-Result<wire::AwsCredentials> credentials_of(World& world, CredentialsChain& chain) {
-  Result<wire::AwsCredentials> out = fail(ErrorKind::cancelled, "");
-  const auto doing = [](CredentialsChain* from, Result<wire::AwsCredentials>* to) -> Task<> {
-    *to = co_await from->get();
-  };
-  EXPECT_TRUE(world.clock.run(doing(&chain, &out)));
-  return out;
-}
-
-TEST(Credentials, WantBothHalvesInTheEnvironment) {
-  World world;
-  CredentialsChain chain(world.transport, world.clock, {{"AWS_ACCESS_KEY_ID", "a"}}, Profile{});
-  const auto found = credentials_of(world, chain);
-  EXPECT_EQ(found.error().kind, ErrorKind::unauthenticated);
-  EXPECT_NE(found.error().message.find("AWS_SECRET_ACCESS_KEY"), std::string::npos);
-}
-
-TEST(Credentials, RefuseWhatIsNotSupportedInsteadOfPassingItOver) {
-  World world;
-  for (const char* key :
-       {"role_arn", "sso_session", "credential_process", "web_identity_token_file"}) {
-    Profile profile;
-    profile.name = "ci";
-    profile.settings = {{key, "x"}};
-    CredentialsChain chain(world.transport, world.clock, {}, profile);
-    const auto found = credentials_of(world, chain);
-    ASSERT_FALSE(found.has_value());
-    EXPECT_NE(found.error().message.find(key), std::string::npos);
-  }
-}
-
-TEST(Credentials, ComeFromInstanceMetadataAndAreRefreshed) {
-  World world;
-  const auto role_answer = [&](const std::string& id, Duration life) {
-    world.transport.answers.emplace_back(HttpResponse{200, {}, "TOKEN"});
-    world.transport.answers.emplace_back(HttpResponse{200, {}, "role\n"});
-    world.transport.answers.emplace_back(HttpResponse{200, {}, "TOKEN"});
-    world.transport.answers.emplace_back(
-        HttpResponse{200,
-                     {},
-                     R"({"Code":"Success","AccessKeyId":")" + id +
-                         R"(","SecretAccessKey":"s","Token":"t","Expiration":")" +
-                         format_iso8601(world.clock.now() + life) + "\"}"});
-  };
-  CredentialsChain chain(world.transport, world.clock, {}, Profile{});
-  role_answer("ASIA1", 5min);
-  EXPECT_EQ(credentials_of(world, chain)->access_key_id, "ASIA1");
-  role_answer("ASIA2", 6h);
-  EXPECT_EQ(credentials_of(world, chain)->access_key_id, "ASIA2");
-  EXPECT_EQ(credentials_of(world, chain)->access_key_id, "ASIA2");
-  EXPECT_EQ(world.transport.asked.size(), 8U);
-  EXPECT_EQ(world.transport.asked[0].method, "PUT");
-  EXPECT_FALSE(world.transport.asked[0].uses_proxy);
-}
-
-TEST(Credentials, SayWhereTheyLookedWhenThereAreNone) {
-  World world;
-  CredentialsChain chain(world.transport, world.clock, {{"AWS_EC2_METADATA_DISABLED", "true"}},
-                         Profile{});
-  const auto found = credentials_of(world, chain);
-  EXPECT_EQ(found.error().kind, ErrorKind::unauthenticated);
-  EXPECT_FALSE(found.error().remedy.empty());
-}
-
 TEST(Endpoint, FollowsTheOrderOfSources) {
   Profile profile;
   profile.name = "ci";
-  profile.settings = {{"endpoint_url", "http://p"}, {"services.ec2.endpoint_url", "http://s"}};
+  profile.all["ci"].values = {{"endpoint_url", "http://p"}};
+  profile.services = {{"ec2.endpoint_url", "http://s"}};
   Environment environment{{"AWS_ENDPOINT_URL", "http://e"}, {"AWS_ENDPOINT_URL_EC2", "http://x"}};
   EXPECT_EQ(find_endpoint("ec2", "us-east-1", environment, profile)->value, "http://x");
   environment.erase("AWS_ENDPOINT_URL_EC2");
   EXPECT_EQ(find_endpoint("ec2", "us-east-1", environment, profile)->value, "http://e");
   EXPECT_EQ(find_endpoint("ec2", "us-east-1", {}, profile)->value, "http://s");
-  profile.settings.erase("services.ec2.endpoint_url");
+  profile.services.clear();
   EXPECT_EQ(find_endpoint("ec2", "us-east-1", {}, profile)->value, "http://p");
   EXPECT_EQ(find_endpoint("ec2", "cn-north-1", {}, Profile{})->value,
             "https://ec2.cn-north-1.amazonaws.com.cn");
@@ -256,6 +194,57 @@ TEST(Endpoint, FollowsTheOrderOfSources) {
   EXPECT_EQ(find_endpoint("ec2", "eu-west-1", environment, profile)->value,
             "https://ec2.eu-west-1.amazonaws.com");
   EXPECT_FALSE(find_endpoint("ec2", "bad region/", {}, Profile{}).has_value());
+}
+
+TEST(Endpoint, KnowsThePartitions) {
+  const Environment fips{{"AWS_USE_FIPS_ENDPOINT", "true"}};
+  const Environment dual{{"AWS_USE_DUALSTACK_ENDPOINT", "true"}};
+  const auto at = [](const std::string& service, const std::string& region,
+                     const Environment& environment) {
+    return find_endpoint(service, region, environment, Profile{})->value;
+  };
+  EXPECT_EQ(at("ec2", "us-gov-west-1", {}), "https://ec2.us-gov-west-1.amazonaws.com");
+  EXPECT_EQ(at("ec2", "us-gov-west-1", fips), "https://ec2-fips.us-gov-west-1.amazonaws.com");
+  EXPECT_EQ(at("ec2", "eu-west-1", dual), "https://ec2.eu-west-1.api.aws");
+  EXPECT_EQ(at("ec2", "cn-north-1", dual), "https://ec2.cn-north-1.api.amazonwebservices.com.cn");
+  EXPECT_EQ(at("ec2", "eusc-de-east-1", {}), "https://ec2.eusc-de-east-1.amazonaws.eu");
+  EXPECT_EQ(at("ec2", "us-isob-east-1", {}), "https://ec2.us-isob-east-1.sc2s.sgov.gov");
+  EXPECT_FALSE(find_endpoint("ec2", "us-iso-east-1", dual, Profile{}).has_value());
+  EXPECT_EQ(at("sts", "eu-west-1", {}), "https://sts.eu-west-1.amazonaws.com");
+  EXPECT_EQ(at("sts", "eu-west-1", {{"AWS_STS_REGIONAL_ENDPOINTS", "legacy"}}),
+            "https://sts.amazonaws.com");
+}
+
+TEST(FreezeLaunch, NamesATemplateAndWhatIsSetBesideIt) {
+  World world;
+  const Ec2Cloud cloud(world.client);
+  LaunchSpec spec;
+  spec.launch_template = {"lt-1", "ignored", "3"};
+  spec.offering = {"t3.large", CapacityType::on_demand, "", ""};
+  const std::string body = cloud.freeze_launch(spec, ClientToken("t")).body;
+  EXPECT_NE(body.find("LaunchTemplate.LaunchTemplateId=lt-1"), std::string::npos);
+  EXPECT_NE(body.find("LaunchTemplate.Version=3"), std::string::npos);
+  EXPECT_EQ(body.find("LaunchTemplateName"), std::string::npos);
+  EXPECT_EQ(body.find("ImageId"), std::string::npos);
+}
+
+TEST(FreezeFleet, AsksForOneMarketByItsStrategy) {
+  World world;
+  const Ec2Cloud cloud(world.client);
+  FleetSpec spec;
+  spec.offerings = {{"t3.large", CapacityType::spot, "subnet-1", "a"},
+                    {"m5.large", CapacityType::spot, "subnet-2", "b"}};
+  spec.count = 40;
+  spec.launch_template = {"", "ci", ""};
+  spec.tags = {{"muster:pool", "p"}};
+  const std::string body = cloud.freeze_fleet(spec, ClientToken("t")).body;
+  for (const char* part :
+       {"Type=instant", "DefaultTargetCapacityType=spot", "price-capacity-optimized",
+        "TotalTargetCapacity=40", "Overrides.2.SubnetId=subnet-2", "Overrides.2.AvailabilityZone=b",
+        "LaunchTemplateName=ci", "Version=%24Default",
+        "TagSpecification.2.ResourceType=instance"}) {
+    EXPECT_NE(body.find(part), std::string::npos) << part;
+  }
 }
 
 TEST(LoadProfile, MergesBothFiles) {

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
-
 #include "base/document.hpp"
 
 #include "wire/digest.hpp"
@@ -16,27 +14,16 @@ namespace {
 constexpr std::string_view kVersion = "2016-11-15";
 constexpr auto kSkewMin = std::chrono::minutes{4};
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7).
-std::optional<TimePoint> parse_http_date(const std::string& text) {
-  static constexpr std::array<std::string_view, 12> kMonths{
-      "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  if (text.size() != 29 || !text.ends_with(" GMT")) return std::nullopt;
-  for (std::size_t i = 0; i < kMonths.size(); ++i) {
-    if (text.compare(8, 3, kMonths[i]) != 0) continue;
-    return parse_iso8601(fmt::format("{}-{:02}-{}T{}Z", text.substr(12, 4), i + 1,
-                                     text.substr(5, 2), text.substr(17, 8)));
-  }
-  return std::nullopt;
-}
-
 bool may_be_skew(const std::string& code) {
   return code == "RequestExpired" || code == "AuthFailure" || code == "SignatureDoesNotMatch" ||
-         code == "RequestTimeTooSkewed" || code == "RequestInTheFuture";
+         code == "RequestTimeTooSkewed" || code == "RequestInTheFuture" ||
+         code == "InvalidSignatureException" || code == "AccessDeniedException";
 }
 
 bool may_be_stale_credentials(const std::string& code) {
-  return code == "ExpiredToken" || code == "UnrecognizedClientException" ||
-         code == "RequestExpired" || code == "InvalidClientTokenId" || code == "AuthFailure";
+  return code == "ExpiredToken" || code == "ExpiredTokenException" ||
+         code == "UnrecognizedClientException" || code == "RequestExpired" ||
+         code == "InvalidClientTokenId" || code == "AuthFailure";
 }
 
 std::string remedy_of(ErrorKind kind, const std::string& code) {
@@ -82,7 +69,7 @@ Ec2Client::Ec2Client(HttpTransport& transport, CredentialsChain& credentials, Cl
       random_(random),
       log_(log),
       options_(std::move(options)),
-      retry_(random) {}
+      retry_(random, options_.attempts_max) {}
 
 bool Ec2Client::learn_skew(const HttpResponse& response) {
   const auto date = parse_http_date(header_value(response.headers, "date"));
@@ -193,6 +180,10 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       co_return answer;
     }
     co_await clock_.sleep(*delay);
+    if (options_.before_retry) {
+      Task<> waiting = options_.before_retry(action);
+      co_await std::move(waiting);
+    }
   }
 }
 

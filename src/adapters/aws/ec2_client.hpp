@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "adapters/aws/credentials.hpp"
@@ -16,6 +17,9 @@ namespace muster::aws {
 struct Ec2ClientOptions {
   std::string endpoint;  ///< `https://ec2.us-east-1.amazonaws.com`
   std::string region;    ///< Signed for.
+  int attempts_max = 3;  ///< Of one call.
+  /// Awaited before each attempt but the first: the budget, which retries must not go around.
+  std::function<Task<>(std::string action)> before_retry{};
 };
 
 /// EC2's Query protocol: signs, sends, retries by the standard mode and reads the answer. The
@@ -28,6 +32,9 @@ class Ec2Client {
   /// Sends a body made by `form_of`, unchanged in every attempt, each signed anew. The root element
   /// of a 2xx answer, or the error with EC2's own code.
   Task<Result<wire::XmlElement>> call(std::string action, std::string body, Duration time_max);
+
+  /// The time as the service sees it.
+  [[nodiscard]] TimePoint now() const { return clock_.now() + skew_; }
 
  private:
   Task<Result<wire::XmlElement>> attempt(const std::string* action, const std::string* body,

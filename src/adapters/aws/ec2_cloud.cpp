@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <tuple>
-
+#include "adapters/aws/launch_form.hpp"
+#include "adapters/aws/query_form.hpp"
 #include "base/document.hpp"
 #include "wire/encoding.hpp"
 
@@ -14,83 +13,6 @@ namespace {
 constexpr auto kReadTimeMax = std::chrono::seconds{15};
 constexpr auto kLaunchTimeMax = std::chrono::seconds{60};
 constexpr int kPagesMax = 1000;
-
-void put(wire::Parameters& to, std::string name, std::string value) {
-  if (!value.empty()) to.emplace_back(std::move(name), std::move(value));
-}
-
-void put_list(wire::Parameters& to, const std::string& name,
-              const std::vector<std::string>& values) {
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    to.emplace_back(fmt::format("{}.{}", name, i + 1), values[i]);
-  }
-}
-
-/// Adds filters one by one with the right indices.
-class FilterWriter {
- public:
-  explicit FilterWriter(wire::Parameters& to) : to_(to) {}
-  void add(const std::string& name, const std::vector<std::string>& values) {
-    ++count_;
-    to_.emplace_back(fmt::format("Filter.{}.Name", count_), name);
-    put_list(to_, fmt::format("Filter.{}.Value", count_), values);
-  }
-
- private:
-  wire::Parameters& to_;
-  int count_ = 0;
-};
-
-std::string text_of(bool value) { return value ? "true" : "false"; }
-
-void put_disk(wire::Parameters& to, const LaunchSpec& spec) {
-  const DiskPolicy& disk = spec.disk;
-  const bool is_default = !disk.size_gib && disk.type.empty() && !disk.iops &&
-                          !disk.throughput_mib && !disk.is_encrypted && disk.device.empty();
-  if (is_default) return;
-  const std::string at = "BlockDeviceMapping.1.";
-  put(to, at + "DeviceName", disk.device.empty() ? spec.root_device : disk.device);
-  put(to, at + "Ebs.DeleteOnTermination", "true");
-  if (disk.size_gib) put(to, at + "Ebs.VolumeSize", std::to_string(*disk.size_gib));
-  put(to, at + "Ebs.VolumeType", disk.type);
-  if (disk.iops) put(to, at + "Ebs.Iops", std::to_string(*disk.iops));
-  if (disk.throughput_mib) put(to, at + "Ebs.Throughput", std::to_string(*disk.throughput_mib));
-  if (disk.is_encrypted) put(to, at + "Ebs.Encrypted", text_of(*disk.is_encrypted));
-}
-
-void put_network(wire::Parameters& to, const LaunchSpec& spec) {
-  if (!spec.public_ip) {
-    put(to, "SubnetId", spec.offering.subnet);
-    put_list(to, "SecurityGroupId", spec.security_groups);
-    put(to, "PrivateIpAddress", spec.private_ip);
-    return;
-  }
-  // A public address can only be asked for on an interface, and then all else stands there too.
-  const std::string at = "NetworkInterface.1.";
-  put(to, at + "DeviceIndex", "0");
-  put(to, at + "AssociatePublicIpAddress", text_of(*spec.public_ip));
-  put(to, at + "DeleteOnTermination", "true");
-  put(to, at + "SubnetId", spec.offering.subnet);
-  put_list(to, at + "SecurityGroupId", spec.security_groups);
-  put(to, at + "PrivateIpAddress", spec.private_ip);
-}
-
-void put_tags(wire::Parameters& to, const LaunchSpec& spec) {
-  std::vector<std::string> resources{"instance", "volume", "network-interface"};
-  if (spec.offering.capacity_type == CapacityType::spot) {
-    resources.emplace_back("spot-instances-request");
-  }
-  for (std::size_t i = 0; i < resources.size() && !spec.tags.empty(); ++i) {
-    const std::string at = fmt::format("TagSpecification.{}.", i + 1);
-    to.emplace_back(at + "ResourceType", resources[i]);
-    int number = 0;
-    for (const auto& [key, value] : spec.tags) {
-      ++number;
-      to.emplace_back(fmt::format("{}Tag.{}.Key", at, number), key);
-      to.emplace_back(fmt::format("{}Tag.{}.Value", at, number), value);
-    }
-  }
-}
 
 std::optional<InstanceState> state_of(const std::string& code) {
   const auto number = parse_integer(code);
@@ -153,56 +75,91 @@ Status read_instances(const wire::XmlElement& reservation, std::vector<CloudInst
   return {};
 }
 
+/// What stands beside each instance and error of a fleet.
+Offering read_override(const wire::XmlElement& item) {
+  const auto at = [&](const char* name) {
+    return item.text_at({"launchTemplateAndOverrides", "overrides", name});
+  };
+  Offering offering;
+  offering.instance_type = at("instanceType");
+  offering.subnet = at("subnetId");
+  offering.zone = at("availabilityZone");
+  offering.capacity_type =
+      item.text_at({"lifecycle"}) == "spot" ? CapacityType::spot : CapacityType::on_demand;
+  return offering;
+}
+
+LaunchAnswer read_fleet(const wire::XmlElement& answer) {
+  LaunchAnswer read;
+  for (const wire::XmlElement* item : answer.items("fleetInstanceSet")) {
+    const Offering offering = read_override(*item);
+    const std::string type = item->text_at({"instanceType"});
+    const std::string zone = item->text_at({"availabilityZone"});
+    const wire::XmlElement* ids = item->find("instanceIds");
+    if (ids == nullptr) continue;
+    for (const wire::XmlElement& id : ids->children) {
+      CloudInstance instance;
+      instance.id = InstanceId(id.text);
+      instance.instance_type = type.empty() ? offering.instance_type : type;
+      instance.zone = zone.empty() ? offering.zone : zone;
+      instance.is_spot = offering.capacity_type == CapacityType::spot;
+      read.instances.push_back(std::move(instance));
+    }
+  }
+  for (const wire::XmlElement* item : answer.items("errorSet")) {
+    Error error;
+    error.code = item->text_at({"errorCode"});
+    error.message = item->text_at({"errorMessage"});
+    error.kind = classify(error.code, 400);
+    read.refusals.push_back({read_override(*item), std::move(error)});
+  }
+  return read;
+}
+
+std::vector<std::string> texts_of(const std::vector<InstanceId>& ids) {
+  std::vector<std::string> texts;
+  for (const InstanceId& id : ids) texts.push_back(id.value());
+  return texts;
+}
+
 }  // namespace
 
 FrozenCall Ec2Cloud::freeze_launch(const LaunchSpec& spec, const ClientToken& token) const {
-  wire::Parameters to;
-  put(to, "ClientToken", token.value());
-  put(to, "ImageId", spec.image.value());
-  put(to, "InstanceType", spec.offering.instance_type);
+  wire::Parameters to = launch_form(spec);
   put(to, "MinCount", std::to_string(spec.count));
   put(to, "MaxCount", std::to_string(spec.count));
-  put(to, "KeyName", spec.key_name);
-  put_network(to, spec);
-  put_disk(to, spec);
-  if (spec.offering.capacity_type == CapacityType::spot) {
-    put(to, "InstanceMarketOptions.MarketType", "spot");
-    put(to, "InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time");
-    put(to, "InstanceMarketOptions.SpotOptions.MaxPrice", spec.max_price);
-  }
-  const bool is_arn = spec.iam_profile.starts_with("arn:");
-  put(to, is_arn ? "IamInstanceProfile.Arn" : "IamInstanceProfile.Name", spec.iam_profile);
-  if (spec.monitoring) put(to, "Monitoring.Enabled", "true");
-  put(to, "InstanceInitiatedShutdownBehavior", "terminate");
-  put(to, "MetadataOptions.HttpTokens", "required");
-  put(to, "MetadataOptions.HttpEndpoint", "enabled");
-  put(to, "MetadataOptions.HttpPutResponseHopLimit", std::to_string(spec.metadata_hop_limit));
-  put(to, "UserData", wire::base64_encode(spec.user_data));
-  put_tags(to, spec);
-  return {"RunInstances", form_of("RunInstances", std::move(to)), token};
+  put(to, "ClientToken", token.value());
+  return {"RunInstances", form_of("RunInstances", std::move(to)), token, spec.count};
 }
 
-Task<Result<std::vector<CloudInstance>>> Ec2Cloud::launch(FrozenCall call) {
+FrozenCall Ec2Cloud::freeze_fleet(const FleetSpec& spec, const ClientToken& token) const {
+  wire::Parameters to = fleet_form(spec);
+  put(to, "ClientToken", token.value());
+  return {"CreateFleet", form_of("CreateFleet", std::move(to)), token, spec.count};
+}
+
+Task<Result<LaunchAnswer>> Ec2Cloud::launch(FrozenCall call) {
   Task<Result<wire::XmlElement>> calling = client_.call(call.action, call.body, kLaunchTimeMax);
   const Result<wire::XmlElement> answer = co_await std::move(calling);
   if (!answer) co_return tl::unexpected<Error>(answer.error());
-  std::vector<CloudInstance> instances;
-  const Status read = read_instances(*answer, instances);
-  if (!read) co_return within("ec2:RunInstances", "", read.error());
-  if (instances.empty()) {
+  if (call.action == "CreateFleet") co_return read_fleet(*answer);
+  LaunchAnswer read;
+  const Status fine = read_instances(*answer, read.instances);
+  if (!fine) co_return within("ec2:RunInstances", "", fine.error());
+  if (read.instances.empty()) {
     co_return fail(ErrorKind::corrupt, "ec2:RunInstances was answered without an instance");
   }
-  co_return instances;
+  co_return read;
 }
 
 Task<Result<std::vector<wire::XmlElement>>> Ec2Cloud::describe(std::string action,
                                                                wire::Parameters parameters,
-                                                               bool is_paged) {
+                                                               int page_size) {
   std::vector<wire::XmlElement> pages;
   std::string token;
   for (int page = 0; page < kPagesMax; ++page) {
     wire::Parameters asked = parameters;
-    if (is_paged) put(asked, "MaxResults", "1000");
+    if (page_size > 0) put(asked, "MaxResults", std::to_string(page_size));
     put(asked, "NextToken", token);
     std::string body = form_of(action, std::move(asked));
     Task<Result<wire::XmlElement>> calling = client_.call(action, std::move(body), kReadTimeMax);
@@ -213,6 +170,14 @@ Task<Result<std::vector<wire::XmlElement>>> Ec2Cloud::describe(std::string actio
     if (token.empty()) co_return pages;
   }
   co_return fail(ErrorKind::corrupt, fmt::format("ec2:{} has over {} pages", action, kPagesMax));
+}
+
+Task<Status> Ec2Cloud::act(std::string action, wire::Parameters parameters) {
+  std::string body = form_of(action, std::move(parameters));
+  Task<Result<wire::XmlElement>> calling = client_.call(action, std::move(body), kReadTimeMax);
+  const Result<wire::XmlElement> answer = co_await std::move(calling);
+  if (!answer) co_return tl::unexpected<Error>(answer.error());
+  co_return Status();
 }
 
 Task<Result<std::vector<CloudInstance>>> Ec2Cloud::list_instances(InstanceFilter filter) {
@@ -228,7 +193,7 @@ Task<Result<std::vector<CloudInstance>>> Ec2Cloud::list_instances(InstanceFilter
   if (!states.empty()) filters.add("instance-state-name", states);
   if (!filter.client_token.empty()) filters.add("client-token", {filter.client_token.value()});
   Task<Result<std::vector<wire::XmlElement>>> asking =
-      describe("DescribeInstances", std::move(parameters), true);
+      describe("DescribeInstances", std::move(parameters), 1000);
   const Result<std::vector<wire::XmlElement>> pages = co_await std::move(asking);
   if (!pages) co_return tl::unexpected<Error>(pages.error());
   std::vector<CloudInstance> instances;
@@ -239,6 +204,40 @@ Task<Result<std::vector<CloudInstance>>> Ec2Cloud::list_instances(InstanceFilter
     }
   }
   co_return instances;
+}
+
+Task<Status> Ec2Cloud::stop(std::vector<InstanceId> ids, bool hibernates) {
+  wire::Parameters parameters;
+  put_list(parameters, "InstanceId", texts_of(ids));
+  if (hibernates) put(parameters, "Hibernate", "true");
+  Task<Status> acting = act("StopInstances", std::move(parameters));
+  co_return co_await std::move(acting);
+}
+
+Task<Status> Ec2Cloud::start(std::vector<InstanceId> ids) {
+  wire::Parameters parameters;
+  put_list(parameters, "InstanceId", texts_of(ids));
+  Task<Status> acting = act("StartInstances", std::move(parameters));
+  co_return co_await std::move(acting);
+}
+
+Task<Status> Ec2Cloud::modify(InstanceId id, InstanceChange change) {
+  // One attribute a call (API reference, ModifyInstanceAttribute).
+  wire::Parameters values;
+  if (change.instance_type) values.emplace_back("InstanceType.Value", *change.instance_type);
+  if (change.user_data)
+    values.emplace_back("UserData.Value", wire::base64_encode(*change.user_data));
+  if (change.is_termination_protected) {
+    values.emplace_back("DisableApiTermination.Value",
+                        *change.is_termination_protected ? "true" : "false");
+  }
+  for (const auto& [name, value] : values) {
+    wire::Parameters parameters{{"InstanceId", id.value()}, {name, value}};
+    Task<Status> acting = act("ModifyInstanceAttribute", std::move(parameters));
+    const Status changed = co_await std::move(acting);
+    if (!changed) co_return changed;
+  }
+  co_return Status();
 }
 
 Task<Status> Ec2Cloud::terminate(std::vector<InstanceId> ids) {
@@ -292,80 +291,6 @@ Task<Result<std::string>> Ec2Cloud::console_output(InstanceId id) {
   std::optional<std::string> text = wire::base64_decode(encoded);
   if (!text) co_return fail(ErrorKind::corrupt, "ec2:GetConsoleOutput answered no base64");
   co_return std::move(*text);
-}
-
-Task<Result<std::vector<ImageView>>> Ec2Cloud::find_images(std::string id_or_name,
-                                                           std::string owner) {
-  wire::Parameters parameters;
-  if (id_or_name.starts_with("ami-")) {
-    put(parameters, "ImageId.1", id_or_name);
-  } else {
-    put(parameters, "Owner.1", owner);
-    FilterWriter filters(parameters);
-    filters.add("name", {id_or_name});
-    filters.add("state", {"available"});
-  }
-  Task<Result<std::vector<wire::XmlElement>>> asking =
-      describe("DescribeImages", std::move(parameters), !id_or_name.starts_with("ami-"));
-  const Result<std::vector<wire::XmlElement>> pages = co_await std::move(asking);
-  if (!pages) co_return tl::unexpected<Error>(pages.error());
-  std::vector<ImageView> images;
-  for (const wire::XmlElement& page : *pages) {
-    for (const wire::XmlElement* item : page.items("imagesSet")) {
-      images.push_back({ImageId(item->text_at({"imageId"})), item->text_at({"name"}),
-                        item->text_at({"architecture"}), item->text_at({"rootDeviceName"}),
-                        item->text_at({"creationDate"})});
-    }
-  }
-  std::sort(images.begin(), images.end(), [](const ImageView& a, const ImageView& b) {
-    return std::tie(b.creation_date, b.id) < std::tie(a.creation_date, a.id);
-  });
-  co_return images;
-}
-
-Task<Result<std::vector<SubnetView>>> Ec2Cloud::list_subnets(std::vector<std::string> ids) {
-  wire::Parameters parameters;
-  put_list(parameters, "SubnetId", ids);
-  if (ids.empty()) {
-    FilterWriter filters(parameters);
-    filters.add("default-for-az", {"true"});
-  }
-  Task<Result<std::vector<wire::XmlElement>>> asking =
-      describe("DescribeSubnets", std::move(parameters), ids.empty());
-  const Result<std::vector<wire::XmlElement>> pages = co_await std::move(asking);
-  if (!pages) co_return tl::unexpected<Error>(pages.error());
-  std::vector<SubnetView> subnets;
-  for (const wire::XmlElement& page : *pages) {
-    for (const wire::XmlElement* item : page.items("subnetSet")) {
-      const auto free = parse_integer(item->text_at({"availableIpAddressCount"}));
-      subnets.push_back({item->text_at({"subnetId"}), item->text_at({"availabilityZone"}),
-                         item->text_at({"vpcId"}), static_cast<int>(free.value_or(0))});
-    }
-  }
-  co_return subnets;
-}
-
-Task<Result<std::vector<GroupView>>> Ec2Cloud::find_groups(std::vector<std::string> ids_or_names,
-                                                           std::string vpc) {
-  wire::Parameters parameters;
-  FilterWriter filters(parameters);
-  filters.add("vpc-id", {vpc});
-  Task<Result<std::vector<wire::XmlElement>>> asking =
-      describe("DescribeSecurityGroups", std::move(parameters), true);
-  const Result<std::vector<wire::XmlElement>> pages = co_await std::move(asking);
-  if (!pages) co_return tl::unexpected<Error>(pages.error());
-  std::vector<GroupView> groups;
-  for (const wire::XmlElement& page : *pages) {
-    for (const wire::XmlElement* item : page.items("securityGroupInfo")) {
-      GroupView group{item->text_at({"groupId"}), item->text_at({"groupName"}),
-                      item->text_at({"vpcId"})};
-      const bool is_asked =
-          std::find(ids_or_names.begin(), ids_or_names.end(), group.id) != ids_or_names.end() ||
-          std::find(ids_or_names.begin(), ids_or_names.end(), group.name) != ids_or_names.end();
-      if (is_asked) groups.push_back(std::move(group));
-    }
-  }
-  co_return groups;
 }
 
 }  // namespace muster::aws

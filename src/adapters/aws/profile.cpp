@@ -29,11 +29,6 @@ Result<wire::IniFile> read_file(const std::string& path, bool must_exist) {
   return wire::parse_ini(text.str(), path);
 }
 
-/// `profile ci` and `profile "ci"` in the config file; `default` stands bare.
-std::string config_section(const std::string& name) {
-  return name == "default" ? "default" : "profile " + name;
-}
-
 std::string without_quotes(std::string name) {
   std::erase(name, '"');
   return name;
@@ -46,18 +41,32 @@ std::string variable(const Environment& environment, const std::string& name) {
   return found == environment.end() ? std::string() : found->second;
 }
 
-std::string Profile::get(const std::string& key) const {
-  const auto found = settings.find(key);
-  return found == settings.end() ? std::string() : found->second;
+std::string ProfileSettings::get(const std::string& key) const {
+  const auto found = values.find(key);
+  return found == values.end() ? std::string() : found->second;
 }
 
-Result<Profile> load_profile(const Environment& environment) {
+const ProfileSettings* Profile::find(const std::string& profile) const {
+  const auto found = all.find(profile);
+  return found == all.end() ? nullptr : &found->second;
+}
+
+std::string Profile::get(const std::string& key) const {
+  if (key.starts_with("services.")) {
+    const auto service = services.find(key.substr(9));
+    return service == services.end() ? std::string() : service->second;
+  }
+  const ProfileSettings* own = find(name);
+  return own == nullptr ? std::string() : own->get(key);
+}
+
+Result<Profile> load_profile(const Environment& environment, const std::string& configured) {
   Profile profile;
   const std::string home = variable(environment, "HOME");
-  const std::string chosen = variable(environment, "AWS_PROFILE");
+  const std::string chosen = configured.empty() ? variable(environment, "AWS_PROFILE") : configured;
   const std::string config = variable(environment, "AWS_CONFIG_FILE");
   const std::string credentials = variable(environment, "AWS_SHARED_CREDENTIALS_FILE");
-  profile.is_explicit = !chosen.empty();
+  profile.is_configured = !configured.empty();
   profile.name = chosen.empty() ? "default" : chosen;
   profile.config_file = config.empty() ? home + "/.aws/config" : config;
   profile.credentials_file = credentials.empty() ? home + "/.aws/credentials" : credentials;
@@ -68,34 +77,39 @@ Result<Profile> load_profile(const Environment& environment) {
       read_file(profile.credentials_file, !credentials.empty());
   if (!in_credentials) return tl::unexpected<Error>(in_credentials.error());
 
-  bool is_found = false;
-  std::vector<std::string> known;
   for (const auto& [section, settings] : *in_config) {
+    // `[default]` and `[profile ci]`, quotes allowed; a bare `[ci]` is no profile here.
     const std::string name = without_quotes(section);
-    if (name.starts_with("profile ")) known.push_back(name.substr(8));
-    if (name != config_section(profile.name)) continue;
-    is_found = true;
-    profile.settings.insert(settings.begin(), settings.end());
+    const bool is_profile = name.starts_with("profile ");
+    if (!is_profile && name != "default") continue;
+    profile.all[is_profile ? name.substr(8) : name].values.insert(settings.begin(), settings.end());
   }
   for (const auto& [section, settings] : *in_credentials) {
-    known.push_back(section);
-    if (section != profile.name) continue;
-    is_found = true;
-    for (const auto& [key, value] : settings) profile.settings[key] = value;
+    ProfileSettings& own = profile.all[section];
+    for (const auto& [key, value] : settings) {
+      own.values[key] = value;
+      own.from_credentials_file.insert(key);
+    }
   }
-  if (!is_found && profile.is_explicit) {
+  if (profile.find(profile.name) == nullptr && !chosen.empty()) {
+    std::vector<std::string> known;
+    for (const auto& [name, settings] : profile.all) known.push_back(name);
     const auto near = nearest_name(profile.name, known);
     return fail(ErrorKind::invalid_input,
-                fmt::format("AWS_PROFILE is \"{}\", and neither {} nor {} has that profile",
-                            profile.name, profile.config_file, profile.credentials_file),
+                fmt::format("{} is \"{}\", and neither {} nor {} has that profile",
+                            configured.empty() ? "AWS_PROFILE" : "aws_profile", profile.name,
+                            profile.config_file, profile.credentials_file),
                 near ? fmt::format("Did you mean {}?", *near) : "Add it, or unset AWS_PROFILE.");
   }
   const std::string services = profile.get("services");
   const auto block = in_config->find("services " + services);
-  if (!services.empty() && block != in_config->end()) {
-    for (const auto& [key, value] : block->second) profile.settings["services." + key] = value;
-  }
+  if (!services.empty() && block != in_config->end()) profile.services = block->second;
   return profile;
+}
+
+std::string ca_bundle(const Environment& environment, const Profile& profile) {
+  const std::string file = variable(environment, "AWS_CA_BUNDLE");
+  return file.empty() ? profile.get("ca_bundle") : file;
 }
 
 }  // namespace muster::aws

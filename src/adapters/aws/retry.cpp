@@ -1,8 +1,9 @@
 #include "adapters/aws/retry.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
+
+#include "base/document.hpp"
 
 namespace muster::aws {
 namespace {
@@ -114,6 +115,12 @@ std::optional<Duration> RetryPolicy::delay_after(int attempt, const Error& error
 
 void RetryPolicy::succeeded(int attempt) {
   quota_ = std::min(kQuotaMax, quota_ + (attempt > 1 ? last_cost_ : 1));
+}
+
+int attempts_max(const Environment& environment, const Profile& profile) {
+  const std::string text = variable(environment, "AWS_MAX_ATTEMPTS");
+  const auto number = parse_integer(text.empty() ? profile.get("max_attempts") : text);
+  return number && *number >= 1 && *number <= 20 ? static_cast<int>(*number) : 3;
 }
 
 }  // namespace muster::aws

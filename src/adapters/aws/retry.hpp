@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "adapters/aws/profile.hpp"
 #include "base/result.hpp"
 #include "ports/random.hpp"
 
@@ -38,5 +39,8 @@ class RetryPolicy {
   int quota_ = 500;
   int last_cost_ = 0;
 };
+
+/// `AWS_MAX_ATTEMPTS`, else `max_attempts` of the profile, else 3.
+[[nodiscard]] int attempts_max(const Environment& environment, const Profile& profile);
 
 }  // namespace muster::aws

@@ -46,6 +46,7 @@ class ConfigReader : public NodeReader {
     members(document, "",
             {{"cluster", [&](const Node& at) { to.cluster = name(at, "cluster"); }},
              {"region", [&](const Node& at) { to.region = text(at, "region"); }},
+             {"aws_profile", [&](const Node& at) { to.aws_profile = text(at, "aws_profile"); }},
              {"pools", [&](const Node& at) { read_pools(at, to); }}},
             {"github", "gitlab", "drone", "listen", "store", "tenants", "budget", "notifications"});
     for (auto& [pool_name, pool] : to.pools) {

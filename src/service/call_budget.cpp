@@ -1,0 +1,201 @@
+#include "service/call_budget.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr double kShare = 0.8;      // Of what EC2 grants: others call too.
+constexpr double kCutTo = 0.7;      // Of the rate at which it was too fast.
+constexpr double kGrowth = 0.05;    // A second.
+constexpr double kRefillMin = 0.5;  // Tokens a second.
+constexpr auto kMeasured = 10s;
+constexpr Duration kLookAgain = 5ms;  // Behind others that wait.
+
+double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+CallBudget::Rate CallBudget::published_rate(const std::string& action) {
+  static const std::map<std::string_view, Rate> rates{
+      {"RunInstances", {5, 2}},
+      {"StartInstances", {5, 2}},
+      {"TerminateInstances", {100, 5}},
+      {"CreateTags", {100, 10}},
+      {"DeleteTags", {100, 10}},
+      {"CreateLaunchTemplateVersion", {100, 5}},
+      {"ModifyLaunchTemplate", {100, 5}},
+      {"DeleteVolume", {100, 5}},
+      {"DeleteNetworkInterface", {100, 5}},
+  };
+  const auto found = rates.find(action);
+  if (found != rates.end()) return found->second;
+  if (action.starts_with("Describe") || action.starts_with("Get")) return {100, 20};
+  return {50, 5};
+}
+
+CallBudget::Rate CallBudget::published_resource_rate(const std::string& action) {
+  if (action == "RunInstances" || action == "StartInstances") return {1000, 2};
+  if (action == "StopInstances" || action == "TerminateInstances") return {1000, 20};
+  return {0, 0};  // None.
+}
+
+CallBudget::Bucket& CallBudget::bucket_of(const std::string& name, Rate rate) {
+  const auto [place, is_new] = buckets_.try_emplace(name);
+  Bucket& bucket = place->second;
+  if (is_new) {
+    bucket.size = std::max(1.0, rate.size * kShare);
+    bucket.refill_max = rate.refill * kShare;
+    bucket.refill = bucket.refill_max;
+    bucket.level = bucket.size;
+    bucket.filled_at = clock_.monotonic();
+  }
+  return bucket;
+}
+
+void CallBudget::fill(Bucket& bucket) {
+  const Duration now = clock_.monotonic();
+  const double elapsed = seconds_of(now - bucket.filled_at);
+  bucket.filled_at = now;
+  bucket.level = std::min(bucket.size, bucket.level + elapsed * bucket.refill);
+  bucket.refill = std::min(bucket.refill_max, bucket.refill * (1 + kGrowth * elapsed));
+  while (!bucket.sent.empty() && now - bucket.sent.front() > kMeasured) bucket.sent.pop_front();
+}
+
+Duration CallBudget::missing_time(const std::string& action, int resources) {
+  const auto wait_for = [](const Bucket& bucket, double wanted) {
+    // More than a bucket holds can only be had by letting it run dry.
+    const double needed = std::min(wanted, bucket.size);
+    if (bucket.level + 1e-9 >= needed) return Duration{0};
+    const double seconds = (needed - bucket.level) / bucket.refill;
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)) + 1us;
+  };
+  Bucket& requests = bucket_of(action, published_rate(action));
+  fill(requests);
+  Duration wait = wait_for(requests, 1);
+  const Rate resource_rate = published_resource_rate(action);
+  if (resources > 0 && resource_rate.size > 0) {
+    Bucket& machines = bucket_of(action + " machines", resource_rate);
+    fill(machines);
+    wait = std::max(wait, wait_for(machines, resources));
+  }
+  return wait;
+}
+
+bool CallBudget::is_first(const Waiter& waiter) const {
+  return std::none_of(waiters_.begin(), waiters_.end(), [&](const Waiter& other) {
+    if (other.action != waiter.action || other.number == waiter.number) return false;
+    if (other.priority != waiter.priority) return other.priority < waiter.priority;
+    return other.number < waiter.number;
+  });
+}
+
+Task<> CallBudget::acquire(std::string action, CallPriority priority, int resources) {
+  const Waiter waiter{priority, next_number_++, action};
+  /// Takes the waiter out again, also when it is cancelled.
+  struct Place {
+    Place(std::vector<Waiter>& in, const Waiter& who) : waiters(in), number(who.number) {
+      waiters.push_back(who);
+    }
+    ~Place() {
+      std::erase_if(waiters, [&](const Waiter& one) { return one.number == number; });
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    std::vector<Waiter>& waiters;
+    std::uint64_t number;
+  };
+  const Place place(waiters_, waiter);
+  while (true) {
+    if (!is_first(waiter)) {
+      co_await clock_.sleep(kLookAgain);
+      continue;
+    }
+    const Duration wait = missing_time(action, resources);
+    if (wait.count() == 0) break;
+    // In short naps: someone more urgent may come.
+    co_await clock_.sleep(std::min<Duration>(wait, 50ms));
+  }
+  Bucket& requests = bucket_of(action, published_rate(action));
+  requests.level -= 1;
+  requests.sent.push_back(clock_.monotonic());
+  const Rate resource_rate = published_resource_rate(action);
+  if (resources > 0 && resource_rate.size > 0) {
+    bucket_of(action + " machines", resource_rate).level -= resources;
+  }
+}
+
+void CallBudget::throttled(const std::string& action) {
+  Bucket& bucket = bucket_of(action, published_rate(action));
+  fill(bucket);
+  const double sent_rate = static_cast<double>(bucket.sent.size()) / seconds_of(kMeasured);
+  bucket.refill = std::clamp(sent_rate * kCutTo, kRefillMin, bucket.refill_max);
+  bucket.level = std::min(bucket.level, 0.0);
+  log_.warn("call_budget_cut", {{"action", action}, {"calls", bucket.sent.size()}});
+}
+
+Task<Result<LaunchAnswer>> BudgetedCloud::launch(FrozenCall call) {
+  const int count = call.count;
+  std::string action = call.action;
+  Task<Result<LaunchAnswer>> launching = cloud_.launch(std::move(call));
+  Task<Result<LaunchAnswer>> within =
+      within_budget(std::move(action), CallPriority::launch, count, std::move(launching));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<CloudInstance>>> BudgetedCloud::list_instances(InstanceFilter filter) {
+  Task<Result<std::vector<CloudInstance>>> listing = cloud_.list_instances(std::move(filter));
+  Task<Result<std::vector<CloudInstance>>> within =
+      within_budget("DescribeInstances", CallPriority::describe, 0, std::move(listing));
+  co_return co_await std::move(within);
+}
+
+Task<Status> BudgetedCloud::terminate(std::vector<InstanceId> ids) {
+  const int count = static_cast<int>(ids.size());
+  Task<Status> ending = cloud_.terminate(std::move(ids));
+  Task<Status> within =
+      within_budget("TerminateInstances", CallPriority::terminate, count, std::move(ending));
+  co_return co_await std::move(within);
+}
+
+Task<Status> BudgetedCloud::stop(std::vector<InstanceId> ids, bool hibernates) {
+  const int count = static_cast<int>(ids.size());
+  Task<Status> stopping = cloud_.stop(std::move(ids), hibernates);
+  Task<Status> within =
+      within_budget("StopInstances", CallPriority::terminate, count, std::move(stopping));
+  co_return co_await std::move(within);
+}
+
+Task<Status> BudgetedCloud::start(std::vector<InstanceId> ids) {
+  const int count = static_cast<int>(ids.size());
+  Task<Status> starting = cloud_.start(std::move(ids));
+  Task<Status> within =
+      within_budget("StartInstances", CallPriority::start, count, std::move(starting));
+  co_return co_await std::move(within);
+}
+
+Task<Status> BudgetedCloud::tag(std::vector<std::string> resource_ids,
+                                std::map<std::string, std::string> tags) {
+  Task<Status> tagging = control_.tag(std::move(resource_ids), std::move(tags));
+  Task<Status> within = within_budget("CreateTags", CallPriority::tag, 0, std::move(tagging));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::string>> BudgetedCloud::console_output(InstanceId id) {
+  Task<Result<std::string>> reading = control_.console_output(std::move(id));
+  Task<Result<std::string>> within =
+      within_budget("GetConsoleOutput", CallPriority::describe, 0, std::move(reading));
+  co_return co_await std::move(within);
+}
+
+Task<Status> BudgetedCloud::modify(InstanceId id, InstanceChange change) {
+  Task<Status> changing = control_.modify(std::move(id), std::move(change));
+  Task<Status> within =
+      within_budget("ModifyInstanceAttribute", CallPriority::housekeeping, 0, std::move(changing));
+  co_return co_await std::move(within);
+}
+
+}  // namespace muster
