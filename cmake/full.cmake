@@ -62,3 +62,8 @@ target_link_libraries(sigv4_bench PRIVATE muster_wire)
 add_executable(contract_test tests/contract/ssh_machine_test.cpp tests/contract/http_test.cpp)
 target_link_libraries(contract_test PRIVATE muster_ssh muster_system muster_service muster_http
                       GTest::gtest GTest::gtest_main)
+
+# The Cloud ports against a cloud that tests/integration starts.
+add_executable(cloud_contract tests/contract/cloud_test.cpp)
+target_link_libraries(cloud_contract PRIVATE muster_aws muster_http muster_service muster_system
+                      GTest::gtest GTest::gtest_main)

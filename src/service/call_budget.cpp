@@ -47,7 +47,7 @@ CallBudget::Bucket& CallBudget::bucket_of(const std::string& name, Rate rate) {
   const auto [place, is_new] = buckets_.try_emplace(name);
   Bucket& bucket = place->second;
   if (is_new) {
-    bucket.size = std::max(1.0, rate.size * kShare);
+    bucket.size = std::max(1.0, rate.size);  // Bursts are what a bucket is for.
     bucket.refill_max = rate.refill * kShare;
     bucket.refill = bucket.refill_max;
     bucket.level = bucket.size;

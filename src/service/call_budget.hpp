@@ -16,7 +16,7 @@ namespace muster {
 enum class CallPriority { terminate, launch, start, describe, tag, housekeeping };
 
 /// Keeps the calls of one account and region within what EC2 grants (EC2 developer guide, "Request
-/// throttling"): a token bucket an action, run at four fifths of its published size and rate. When
+/// throttling"): a token bucket an action, refilled at four fifths of the published rate. When
 /// EC2 throttles all the same, the bucket goes down to 70 % of the rate at which calls were sent,
 /// and grows back by 5 % a second.
 class CallBudget {
