@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include "adapters/git/local_repository.hpp"
+#include "adapters/system/files.hpp"
 #include "base/nearest.hpp"
 #include "cli/pipeline_source.hpp"
 
@@ -33,12 +36,89 @@ bool is_event(const std::string& event) {
   return false;
 }
 
+/// `KEY=value` lines; a value in double quotes may hold \\n, \\" and \\\\.
+Result<std::vector<std::pair<std::string, std::string>>> read_pairs(const std::string& path) {
+  const Result<std::string> text =
+      path == "-" ? system::read_standard_input(1 << 20) : system::read_file(path, 1 << 20);
+  if (!text) {
+    Error error = text.error();
+    error.code = "E0303";
+    error.remedy = "Correct the path or its permissions.";
+    return tl::unexpected<Error>(error);
+  }
+  std::vector<std::pair<std::string, std::string>> pairs;
+  std::istringstream lines(*text);
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty() || line.starts_with('#')) continue;
+    const std::size_t equals = line.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      // The line may be a secret: it is not shown.
+      return fail(ErrorKind::invalid_input, fmt::format("{}:{}: is not KEY=value", path, number),
+                  "Write one KEY=value a line.", "E0301");
+    }
+    std::string value = line.substr(equals + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+      std::string plain;
+      for (std::size_t i = 1; i + 1 < value.size(); ++i) {
+        const bool escapes = value[i] == '\\' && i + 2 < value.size();
+        if (escapes) ++i;
+        plain += escapes && value[i] == 'n' ? '\n' : value[i];
+      }
+      value = std::move(plain);
+    }
+    pairs.emplace_back(line.substr(0, equals), std::move(value));
+  }
+  return pairs;
+}
+
+Status read_files(const BuildFlags& flags, BuildSource& to) {
+  for (const std::string& file : flags.secret_files) {
+    const auto pairs = read_pairs(file);
+    if (!pairs) return tl::unexpected<Error>(pairs.error());
+    for (auto [name, value] : *pairs) {
+      for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      to.secrets[name] = Secret(value);
+    }
+  }
+  for (const std::string& file : flags.environment_files) {
+    const auto pairs = read_pairs(file);
+    if (!pairs) return tl::unexpected<Error>(pairs.error());
+    for (const auto& [name, value] : *pairs) to.globals[name] = value;
+  }
+  // A proxy that muster goes through is a proxy for its steps too.
+  for (const char* name : {"no_proxy", "NO_PROXY", "http_proxy", "HTTP_PROXY", "https_proxy",
+                           "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') to.globals.emplace(name, value);
+  }
+  return {};
+}
+
 }  // namespace
+
+pipeline::CompileOptions compile_options(const BuildSource& build, const BuildFlags& flags,
+                                         const std::string& root, const std::string& id) {
+  pipeline::CompileOptions options;
+  options.root = root;
+  options.id = id;
+  options.include = flags.include;
+  options.exclude = flags.exclude;
+  options.secrets = build.secrets;
+  options.globals = build.globals;
+  return options;
+}
 
 Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root) {
   if (!is_event(flags.event)) {
     return fail(ErrorKind::invalid_input, fmt::format("--event \"{}\" is no event", flags.event),
                 "Use push, pull_request, tag, promote, rollback, cron or custom.", "E0101");
+  }
+  if (!flags.ref.empty() && !flags.ref.starts_with("refs/")) {
+    return fail(ErrorKind::invalid_input, fmt::format("--ref \"{}\" is no full ref", flags.ref),
+                "Write one such as refs/tags/v1.2.3 or refs/pull/7/head.", "E0101");
   }
   if (flags.repo.empty() && (!flags.branch.empty() || !flags.commit.empty())) {
     return fail(ErrorKind::invalid_input, "--branch and --commit go with --repo",
@@ -56,6 +136,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
                 "E0101");
   }
   BuildSource out;
+  if (Status read = read_files(flags, out); !read) return tl::unexpected<Error>(read.error());
   pipeline::Metadata& build = out.metadata;
   build.event = flags.event;
   build.deploy_to = flags.deploy_to;
@@ -97,7 +178,16 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     out.summary = fmt::format("{} {}", flags.repo, build.target_branch);
   }
   build.repo_default_branch = build.target_branch;
-  PipelineRequest request{flags.file, flags.pipeline, build};
+  if (!flags.ref.empty()) build.ref = flags.ref;
+  if (build.ref.starts_with("refs/tags/")) {
+    if (build.event == "push") build.event = "tag";
+    // A tag belongs to no branch.
+    build.target_branch.clear();
+    build.source_branch.clear();
+  }
+  const std::size_t line_end = std::min(build.message.find('\n'), build.message.size());
+  build.title = build.message.substr(0, line_end);
+  PipelineRequest request{flags.file, flags.pipeline, build, !flags.is_untrusted};
   Result<pipeline::Pipeline> pipeline = load_pipeline(request);
   if (!pipeline) return tl::unexpected<Error>(pipeline.error());
   out.pipeline = std::move(*pipeline);

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "cli/commands.hpp"
 #include "pipeline/model.hpp"
 #include "pipeline/stage.hpp"
@@ -15,7 +17,15 @@ struct BuildSource {
   pipeline::Metadata metadata;
   std::string bundle;   ///< Of the local repository; empty for a remote one or without a clone.
   std::string summary;  ///< `3 files, 9f1c2ab "Say hello"`
+  std::map<std::string, Secret> secrets;       ///< By their names in lower case.
+  std::map<std::string, std::string> globals;  ///< Variables of every step.
 };
+
+/// What compiling takes from the build and the flags.
+[[nodiscard]] pipeline::CompileOptions compile_options(const BuildSource& build,
+                                                       const BuildFlags& flags,
+                                                       const std::string& root,
+                                                       const std::string& id);
 
 /// Reads the pipeline and takes a snapshot of the repository. `root` is where the machine will
 /// keep the stage. Errors: those of load_pipeline and of git.

@@ -27,7 +27,11 @@ struct BuildFlags {
   std::string branch;
   std::string commit;
   std::string event = "push";
+  std::string ref;
   std::string deploy_to;
+  std::vector<std::string> secret_files;
+  std::vector<std::string> environment_files;
+  bool is_untrusted = false;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
 };
@@ -36,11 +40,12 @@ struct ExecFlags {
   BuildFlags build;
   std::string pool;
   std::string timeout = "1h";
+  std::string resume;  ///< A run to go on with; empty: a new one.
 };
 
 /// Each gives the program's exit code.
 int run_exec(const CommonFlags& common, const ExecFlags& flags);
-int run_compile(const BuildFlags& flags);
+int run_compile(const BuildFlags& flags, bool shows_secrets);
 int run_config_check(const CommonFlags& common, bool as_json);
 
 }  // namespace muster::cli

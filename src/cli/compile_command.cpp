@@ -8,13 +8,13 @@
 
 namespace muster::cli {
 
-int run_compile(const BuildFlags& flags) {
+int run_compile(const BuildFlags& flags, bool shows_secrets) {
   const std::string root = "/tmp/muster-RUN";
   const Result<BuildSource> build = load_build(flags, root);
   if (!build) return report(build.error());
   const pipeline::Stage stage = pipeline::compile(build->pipeline, build->metadata,
-                                                  {root, "RUN", flags.include, flags.exclude});
-  fmt::print("{}\n", wire::to_json(pipeline::to_document(stage), 2));
+                                                  compile_options(*build, flags, root, "RUN"));
+  fmt::print("{}\n", wire::to_json(pipeline::to_document(stage, shows_secrets), 2));
   return kDone;
 }
 

@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 27> kPages{{
+constexpr std::array<ErrorPage, 31> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -67,6 +67,10 @@ constexpr std::array<ErrorPage, 27> kPages{{
     {"E0422", "The machine ended by itself", "EC2 or the machine ended it before it could be used.",
      "The message has EC2's reason.",
      "Look at the image, its encryption key and the pool's user_data."},
+    {"E0423", "The machine is gone",
+     "It ended while no muster worked on the run: by its dead-man timer, or EC2 took it back.",
+     "aws ec2 describe-instances --instance-ids ID shows its state reason.",
+     "Run the pipeline again; raise dead_man where crashes may take longer to mend."},
     {"E0431", "No Docker engine on the machine",
      "A step has an image, and nothing answers at /var/run/docker.sock for the pool's user.",
      "docker version on the machine",
@@ -85,6 +89,13 @@ constexpr std::array<ErrorPage, 27> kPages{{
      "Correct the name, build it in an earlier step, or give the machine a way to the registry."},
     {"E0440", "The run took too long", "It was ended after --timeout.",
      "Which step was running is shown above.", "Raise --timeout."},
+    {"E0441", "The run is being worked on", "Another muster holds it.",
+     "ps shows a muster exec.", "Wait for it to end; a run cannot be done twice at once."},
+    {"E0442", "No such run", "The state folder has no run of that name.",
+     "The message lists those that wait; MUSTER_STATE may name another folder.",
+     "Correct the name: it is shown when a run starts."},
+    {"E0443", "The run has ended", "It passed, failed, or was interrupted; nothing is left to do.",
+     "Its logs are in the state folder, below runs/.", "Start a new run."},
     {"E0450", "Unreachable", "No answer came from the other side in time.",
      "Is the endpoint right, and does a proxy or firewall stand between?",
      "Try again; a run that was started is safe to repeat."},

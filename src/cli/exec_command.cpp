@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -28,8 +29,10 @@
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
 #include "cli/renderer.hpp"
+#include "cli/run_folder.hpp"
 #include "service/call_budget.hpp"
 #include "service/exec_run.hpp"
+#include "service/run_record.hpp"
 
 namespace muster::cli {
 
@@ -97,9 +100,12 @@ struct Wiring {
 };
 
 struct Plan {
-  Config config;
-  BuildSource build;
+  std::string cluster;
+  std::string aws_profile;
+  std::string region;  ///< Empty: found along AWS's own chain.
+  std::string summary;
   ExecRunRequest request;
+  TimePoint started_at{};
 };
 
 Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random& random) {
@@ -112,22 +118,104 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   }
   Result<Config> config = load_config(common.config);
   if (!config) return tl::unexpected<Error>(config.error());
-  plan.config = std::move(*config);
   const std::string id = random_hex(random, 12);
   const std::string root = "/tmp/muster-" + id;
   Result<BuildSource> build = load_build(flags.build, root);
   if (!build) return tl::unexpected<Error>(build.error());
-  plan.build = std::move(*build);
-  Result<Pool> pool = choose_pool(plan.config, flags.pool, plan.build.pipeline);
+  Result<Pool> pool = choose_pool(*config, flags.pool, build->pipeline);
   if (!pool) return tl::unexpected<Error>(pool.error());
+  plan.cluster = config->cluster;
+  plan.aws_profile = config->aws_profile;
+  plan.region = pool->region;
+  plan.summary = build->summary;
   plan.request.run = RunId("run-" + id);
+  build->metadata.machine = pool->name.value();
+  pipeline::CompileOptions options = compile_options(*build, flags.build, root, id);
+  options.is_privileged = pool->privileged;
+  options.time_max = *time_max;
+  plan.request.stage = pipeline::compile(build->pipeline, build->metadata, options);
   plan.request.pool = std::move(*pool);
-  plan.build.metadata.machine = plan.request.pool.name.value();
-  plan.request.stage = pipeline::compile(plan.build.pipeline, plan.build.metadata,
-                                         {root, id, flags.build.include, flags.build.exclude});
-  plan.request.bundle = plan.build.bundle;
+  plan.request.bundle = std::move(build->bundle);
+  const bool needs_ref =
+      !plan.request.bundle.empty() && !build->metadata.ref.starts_with("refs/heads/");
+  if (needs_ref) {
+    plan.request.bundle_ref = build->metadata.ref;
+    plan.request.bundle_commit = build->metadata.commit;
+  }
   plan.request.time_max = *time_max;
   return plan;
+}
+
+/// What is recorded of a run that was cut off. Errors: not_found (with the runs there are),
+/// conflict (it has ended).
+Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Clock* clock) {
+  Task<Result<std::vector<RunRecord>>> listing = runs->list_runs(1000);
+  const Result<std::vector<RunRecord>> all = co_await std::move(listing);
+  if (!all) co_return tl::unexpected<Error>(all.error());
+  std::vector<std::string> open;
+  const RunRecord* record = nullptr;
+  for (const RunRecord& one : *all) {
+    if (one.state == RunState::running) open.push_back(one.id.value());
+    if (one.id.value() == name) record = &one;
+  }
+  if (record == nullptr) {
+    co_return fail(ErrorKind::not_found, fmt::format("there is no run {}", name),
+                   open.empty() ? "No run waits to be resumed."
+                                : fmt::format("These wait: {}.", fmt::join(open, ", ")),
+                   "E0442");
+  }
+  if (record->state != RunState::running) {
+    co_return fail(ErrorKind::conflict, fmt::format("{} has ended", name), "Start a new run.",
+                   "E0443");
+  }
+  Result<RunPlan> stored = unseal_plan(record->sealed, secret);
+  if (!stored) co_return tl::unexpected<Error>(stored.error());
+  Plan plan;
+  plan.cluster = stored->cluster;
+  plan.region = stored->region;
+  plan.summary = "resumed";
+  plan.started_at = record->created_at;
+  plan.request.run = record->id;
+  plan.request.pool = std::move(stored->pool);
+  plan.request.stage = std::move(stored->stage);
+  plan.request.bundle_ref = stored->bundle_ref;
+  plan.request.bundle_commit = stored->bundle_commit;
+  // What is left of its time; a moment at least, to end it in order.
+  plan.request.time_max = std::max<Duration>(stored->time_max - (clock->now() - record->created_at),
+                                             std::chrono::seconds{5});
+  plan.request.earlier.emplace();
+  plan.request.earlier->host_keys = read_host_keys(record->host_keys);
+  Task<Result<std::vector<StepRecord>>> reading = runs->steps_of(record->id);
+  Result<std::vector<StepRecord>> steps = co_await std::move(reading);
+  if (!steps) co_return tl::unexpected<Error>(steps.error());
+  plan.request.earlier->steps = std::move(*steps);
+  const Result<std::string> bundle =
+      system::read_file(state_folder() + "/runs/" + name + "/bundle", std::size_t{1} << 32);
+  if (bundle) plan.request.bundle = *bundle;
+  co_return plan;
+}
+
+/// Commits what is to be run, before anything is launched for it.
+Task<Status> record_plan(RunStore* runs, const Plan* plan, std::string region, Secret secret,
+                         Wiring* wiring, const RunFolder* folder) {
+  RunPlan stored;
+  stored.cluster = plan->cluster;
+  stored.region = std::move(region);
+  stored.pool = plan->request.pool;
+  stored.stage = plan->request.stage;
+  stored.bundle_ref = plan->request.bundle_ref;
+  stored.bundle_commit = plan->request.bundle_commit;
+  stored.time_max = plan->request.time_max;
+  if (!plan->request.bundle.empty()) {
+    const Status kept = system::write_file(folder->bundle_path(), plan->request.bundle, 0600);
+    if (!kept) co_return kept;
+  }
+  RunRecord record;
+  record.id = plan->request.run;
+  record.sealed = seal_plan(stored, secret, wiring->random);
+  record.created_at = wiring->clock.now();
+  Task<Status> adding = runs->add_run(std::move(record));
+  co_return co_await std::move(adding);
 }
 
 /// Hands signals to the run: the first interrupts it, the second leaves at once.
@@ -170,7 +258,8 @@ void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlag
   fmt::print(stderr, "muster exec  pool {} · {} · {}\n", pool.name.value(),
              pool.types.empty() ? "" : pool.types.front(), region.value);
   if (common.is_verbose) fmt::print(stderr, "  region from {}\n", region.origin);
-  fmt::print(stderr, "  source    {}\n", plan.build.summary);
+  fmt::print(stderr, "  run       {}\n", plan.request.run.value());
+  fmt::print(stderr, "  source    {}\n", plan.summary);
 }
 
 int print_result(const ExecRunResult& result, Renderer& renderer) {
@@ -186,10 +275,34 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
   return outcome == StageOutcome::passed ? kDone : kFailed;
 }
 
-Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_code) {
+Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* common,
+               const ExecFlags* flags, int* exit_code) {
   const Log log(common->level());
+  const Result<Secret> secret = cluster_secret(wiring->random);
+  const auto store =
+      sqlite::SqliteStore::open(wiring->context.get_executor(), state_folder() + "/muster.db");
+  for (const Error* error :
+       {secret ? nullptr : &secret.error(), store ? nullptr : &store.error()}) {
+    if (error == nullptr) continue;
+    *exit_code = report(*error);
+    co_return;
+  }
+  const auto folder = RunFolder::open(plan ? plan->request.run.value() : flags->resume);
+  if (!folder) {
+    *exit_code = report(folder.error());
+    co_return;
+  }
+  if (!plan) {
+    Task<Result<Plan>> loading = load_plan(store->get(), flags->resume, *secret, &wiring->clock);
+    Result<Plan> loaded = co_await std::move(loading);
+    if (!loaded) {
+      *exit_code = report(loaded.error());
+      co_return;
+    }
+    plan = std::move(*loaded);
+  }
   const aws::Environment environment = read_environment();
-  const Result<aws::Profile> profile = aws::load_profile(environment, plan->config.aws_profile);
+  const Result<aws::Profile> profile = aws::load_profile(environment, plan->aws_profile);
   if (!profile) {
     *exit_code = report(profile.error());
     co_return;
@@ -203,7 +316,7 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
   };
   aws::CredentialsChain credentials({transport, wiring->clock, wiring->random, log, run_program},
                                     environment, *profile);
-  aws::Sourced region = aws::find_region(plan->request.pool.region, environment, *profile);
+  aws::Sourced region = aws::find_region(plan->region, environment, *profile);
   if (region.value.empty() && aws::variable(environment, "AWS_EC2_METADATA_DISABLED") != "true") {
     Task<Result<std::string>> asking = credentials.instance_region();
     const Result<std::string> found = co_await std::move(asking);
@@ -222,12 +335,8 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
       aws::find_endpoint("ec2", region.value, environment, *profile);
   const Result<aws::Sourced> sts_endpoint =
       aws::find_endpoint("sts", region.value, environment, *profile);
-  const Result<Secret> secret = cluster_secret(wiring->random);
-  const auto store =
-      sqlite::SqliteStore::open(wiring->context.get_executor(), state_folder() + "/muster.db");
   for (const Error* error :
-       {endpoint ? nullptr : &endpoint.error(), sts_endpoint ? nullptr : &sts_endpoint.error(),
-        secret ? nullptr : &secret.error(), store ? nullptr : &store.error()}) {
+       {endpoint ? nullptr : &endpoint.error(), sts_endpoint ? nullptr : &sts_endpoint.error()}) {
     if (error == nullptr) continue;
     *exit_code = report(*error);
     co_return;
@@ -246,7 +355,7 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
   BudgetedCloud cloud(ec2, ec2, budget);
   ssh::SshConnector connector(wiring->context.get_executor(), wiring->clock);
   Launcher launcher({cloud, cloud, ec2, connector, **store, wiring->clock, wiring->random, log},
-                    plan->config.cluster, *secret, region.value);
+                    plan->cluster, *secret, region.value);
   std::size_t width = 8;
   for (const auto& step : plan->request.stage.steps) {
     width = std::max(width, std::min<std::size_t>(step.name.size(), 24));
@@ -257,8 +366,18 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
                           std::getenv("NO_COLOR") == nullptr &&
                           (term == nullptr || std::string_view(term) != "dumb");
   Renderer renderer({common->is_quiet, has_colour, is_terminal, width});
+  if (!plan->request.earlier) {
+    Task<Status> recording =
+        record_plan(store->get(), &*plan, region.value, *secret, wiring, folder->get());
+    const Status recorded = co_await std::move(recording);
+    if (!recorded) {
+      *exit_code = report(recorded.error());
+      co_return;
+    }
+  }
+  StepLogs logs(renderer, (*folder)->path());
   ExecRun run(wiring->context.get_executor(),
-              {launcher, wiring->docker, wiring->clock, renderer, log});
+              {launcher, wiring->docker, wiring->clock, logs, **store, log});
   print_header(*plan, region, *common);
   renderer.on_lost = [&run] { run.interrupt(); };
   TaskScope signals(wiring->context.get_executor());
@@ -275,10 +394,22 @@ Task<> run_all(Wiring* wiring, Plan* plan, const CommonFlags* common, int* exit_
 
 int run_exec(const CommonFlags& common, const ExecFlags& flags) {
   Wiring wiring;
-  Result<Plan> plan = make_plan(common, flags, wiring.random);
-  if (!plan) return report(plan.error());
+  std::optional<Plan> plan;
+  if (flags.resume.empty()) {
+    Result<Plan> made = make_plan(common, flags, wiring.random);
+    if (!made) return report(made.error());
+    plan = std::move(*made);
+  }
+  const bool is_name =
+      flags.resume.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  if (!flags.resume.empty() && (!is_name || !flags.resume.starts_with("run-"))) {
+    return report(fail(ErrorKind::invalid_input,
+                       fmt::format("--resume \"{}\" is no run", flags.resume),
+                       "Its name, run-…, was shown at its start.", "E0101")
+                      .value());
+  }
   int exit_code = kBug;
-  asio::co_spawn(wiring.context, run_all(&wiring, &*plan, &common, &exit_code),
+  asio::co_spawn(wiring.context, run_all(&wiring, std::move(plan), &common, &flags, &exit_code),
                  [](const std::exception_ptr& failure) {
                    if (failure) std::rethrow_exception(failure);
                  });

@@ -46,7 +46,15 @@ void add_build(CLI::App& command, BuildFlags& flags) {
   command
       .add_option("--event", flags.event, "The build's event, for when: push, pull_request, tag, …")
       ->capture_default_str();
+  command.add_option("--ref", flags.ref,
+                     "The build's full ref, such as refs/tags/v1.2.3 or refs/pull/7/head");
   command.add_option("--deploy-to", flags.deploy_to, "The build's target, for when");
+  command.add_option("--secret-file", flags.secret_files,
+                     "File of KEY=value lines for from_secret; - is standard input");
+  command.add_option("--env-file", flags.environment_files,
+                     "File of KEY=value lines that every step gets");
+  command.add_flag("--untrusted", flags.is_untrusted,
+                   "Refuse what Drone refuses an untrusted repository");
   command.add_option("--include", flags.include, "Run only these steps");
   command.add_option("--exclude", flags.exclude, "Leave these steps out");
 }
@@ -154,7 +162,9 @@ int run(int argc, char** argv) {
       "Examples:\n"
       "  muster exec                        the pipeline of .drone.yml here\n"
       "  muster exec --pool linux ci.yml    another file, on a machine of that pool\n"
-      "  muster exec --include test         only some steps\n");
+      "  muster exec --include test         only some steps\n"
+      "  muster exec --secret-file .env     secrets for from_secret, masked in the output\n"
+      "  muster exec --resume run-1f…       after a crash of muster: go on where it was\n");
   add_build(*exec, exec_flags.build);
   add_config(*exec, common);
   add_display(*exec, common);
@@ -162,6 +172,8 @@ int run(int argc, char** argv) {
                    "Pool of muster.yml (default: the pipeline's, or the only one)");
   exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
       ->capture_default_str();
+  exec->add_option("--resume", exec_flags.resume,
+                   "Go on with a run whose muster was killed; its name was shown at its start");
 
   CLI::App* compile = app.add_subcommand(
       "compile",
@@ -169,6 +181,8 @@ int run(int argc, char** argv) {
       "Examples:\n"
       "  muster compile | jq '.steps[].name'\n");
   add_build(*compile, compile_flags);
+  bool shows_secrets = false;
+  compile->add_flag("--show-secrets", shows_secrets, "Print secrets in clear");
 
   CLI::App* config =
       app.add_subcommand("config", "Work with muster.yml.\n\nExamples:\n  muster config check\n");
@@ -194,7 +208,7 @@ int run(int argc, char** argv) {
     return wrong_use(app, error);
   }
   if (exec->parsed()) return run_exec(common, exec_flags);
-  if (compile->parsed()) return run_compile(compile_flags);
+  if (compile->parsed()) return run_compile(compile_flags, shows_secrets);
   if (check->parsed()) return run_config_check(common, as_json);
   if (config->parsed()) {
     fmt::print(

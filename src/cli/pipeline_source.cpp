@@ -89,7 +89,7 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
   std::vector<Finding> findings;
   pipeline::Pipeline out =
       pipeline::read_pipeline(found[static_cast<std::size_t>(chosen - names.begin())], findings);
-  pipeline::lint(out, findings);
+  pipeline::lint(out, request.is_trusted, findings);
   const int error_count = print_findings(std::move(findings));
   if (error_count == 0) return out;
   return fail(ErrorKind::invalid_input,

@@ -14,6 +14,7 @@ struct PipelineRequest {
   std::string file = ".drone.yml";
   std::string name;  ///< Empty: `default`, or the only one there is.
   pipeline::Metadata metadata;
+  bool is_trusted = true;  ///< Whether privileged containers and the like are let through.
 };
 
 /// Reads, substitutes and checks a pipeline. Findings are told on standard error.

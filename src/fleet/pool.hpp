@@ -62,6 +62,7 @@ struct Pool {
   std::string user_data;  ///< Run after muster's own: `#!` script or `#cloud-config`.
   SshPolicy ssh;
   int metadata_hop_limit = 1;
+  bool privileged = true;  ///< Containers of types vm and aws are privileged, as in Drone.
   Duration boot_timeout = std::chrono::minutes{5};  ///< From launch to a usable machine.
   Duration dead_man =
       std::chrono::minutes{10};  ///< Without word from muster: the machine ends itself.

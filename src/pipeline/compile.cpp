@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/shell.hpp"
+#include "pipeline/settings.hpp"
 #include "pipeline/stage.hpp"
 
 namespace muster::pipeline {
@@ -35,20 +37,20 @@ RunPolicy run_policy_of(const Conditions& when) {
 
 std::vector<std::string> clone_commands(const Clone& clone, const Metadata& metadata) {
   const std::string& branch = metadata.target_branch;
-  const std::string flags = clone.depth > 0 ? fmt::format("--depth={} ", clone.depth) : "";
+  const std::string flags = clone.depth > 0 ? fmt::format("--depth={}", clone.depth) : "";
   std::vector<std::string> commands{"git init", "git remote add origin " + metadata.repo_git_url};
   if (metadata.ref.starts_with("refs/tags/")) {
-    commands.push_back(fmt::format("git fetch {}origin +{}:", flags, metadata.ref));
+    commands.push_back(fmt::format("git fetch {} origin +{}:", flags, metadata.ref));
     commands.push_back("git checkout -qf FETCH_HEAD");
   } else if (metadata.ref.starts_with("refs/pull/") ||
              metadata.ref.starts_with("refs/pull-requests/") ||
              metadata.ref.starts_with("refs/merge-requests/")) {
-    commands.push_back(fmt::format("git fetch {}origin +refs/heads/{}:", flags, branch));
+    commands.push_back(fmt::format("git fetch {} origin +refs/heads/{}:", flags, branch));
     commands.push_back("git checkout " + branch);
     commands.push_back(fmt::format("git fetch origin {}:", metadata.ref));
     commands.push_back("git merge " + metadata.commit);
   } else {
-    commands.push_back(fmt::format("git fetch {}origin +refs/heads/{}:", flags, branch));
+    commands.push_back(fmt::format("git fetch {} origin +refs/heads/{}:", flags, branch));
     const std::string what = metadata.commit.empty() ? "FETCH_HEAD" : metadata.commit;
     commands.push_back(fmt::format("git checkout {} -b {}", what, branch));
   }
@@ -95,8 +97,11 @@ class Compiler {
                       stage_.source, options.root + "/opt"};
     stage_.network = "muster-" + options.id;
     for (const Volume& volume : pipeline.volumes) {
-      stage_.volumes.push_back({volume_name(volume.name), volume.is_memory, volume.size_bytes_max});
+      if (!volume.host_path.empty() || is_per_step(volume)) continue;
+      stage_.volumes.push_back(
+          {volume_name(volume.name), volume.is_memory, volume.size_bytes_max, ""});
     }
+    stage_.labels = labels();
   }
 
   Stage run() {
@@ -114,10 +119,37 @@ class Compiler {
     return fmt::format("muster-{}-{}-{}", options_.id, number, slug(name));
   }
 
+  /// Under docker a volume in memory is each step's own.
+  [[nodiscard]] bool is_per_step(const Volume& volume) const {
+    return volume.is_memory && pipeline_.type == "docker";
+  }
+
+  [[nodiscard]] std::map<std::string, std::string> labels() const {
+    const auto time = [&](Duration more) {
+      const TimePoint at = TimePoint{std::chrono::seconds{metadata_.created_at}} + more;
+      return std::to_string(
+          std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count());
+    };
+    return {{"io.drone", "true"},
+            {"io.drone.protected", "false"},
+            {"io.drone.repo.namespace", metadata_.repo_namespace},
+            {"io.drone.repo.name", metadata_.repo_name},
+            {"io.drone.repo.slug", metadata_.slug()},
+            {"io.drone.build.number", std::to_string(metadata_.build_number)},
+            {"io.drone.stage.name", pipeline_.name},
+            {"io.drone.stage.number", "1"},
+            {"io.drone.system.host", metadata_.system_host},
+            {"io.drone.system.proto", metadata_.system_proto},
+            {"io.drone.system.version", metadata_.system_version},
+            {"io.drone.ttl", "1h0m0s"},
+            {"io.drone.created", time(Duration{0})},
+            {"io.drone.expires", time(options_.time_max + std::chrono::hours{1})}};
+  }
+
   [[nodiscard]] std::map<std::string, std::string> shared_environment() const {
-    std::map<std::string, std::string> out;
+    std::map<std::string, std::string> out = options_.globals;
     if (pipeline_.type != "exec") {
-      for (const auto& [name, value] : pipeline_.environment) out[name] = value;
+      for (const auto& [name, value] : pipeline_.environment) out[name] = value.text;
     }
     for (const auto& [name, value] : build_environment(metadata_)) out[name] = value;
     out["DRONE_STAGE_KIND"] = "pipeline";
@@ -128,6 +160,9 @@ class Compiler {
     out["DRONE_STAGE_ARCH"] = pipeline_.platform_arch;
     out["DRONE_STAGE_VARIANT"] = "";
     out["DRONE_STAGE_MACHINE"] = metadata_.machine;
+    out["DRONE_STAGE_VERSION"] = "1";
+    out["DRONE_STAGE_DEPENDS_ON"] = "";
+    out["DRONE_CARD_PATH"] = "/dev/stdout";
     const std::string author = metadata_.author_name.empty() ? "drone" : metadata_.author_name;
     const std::string mail =
         metadata_.author_email.empty() ? "noreply@drone" : metadata_.author_email;
@@ -202,7 +237,10 @@ class Compiler {
     step.image = from.image;
     step.environment = shared_environment();
     set_workspace(step);
-    for (const auto& [name, value] : from.environment) step.environment[name] = value;
+    for (const auto& [name, value] : from.environment) set(step, name, value);
+    if (pipeline_.type != "exec") {
+      for (const auto& [key, value] : from.settings) set(step, setting_name(key), value);
+    }
     if (!from.commands.empty()) {
       step.script = traced_script(from.commands);
     } else {
@@ -216,14 +254,71 @@ class Compiler {
     }
     step.user = from.user;
     step.pull = from.pull;
-    for (const VolumeMount& mount : from.volumes) {
-      step.mounts.push_back({volume_name(mount.name), mount.path, true});
-    }
+    for (const VolumeMount& mount : from.volumes) add_mount(step, mount);
+    step.devices.insert(step.devices.end(), from.devices.begin(), from.devices.end());
+    step.options = from.options;
+    step.is_privileged = from.is_privileged || is_privileged_by_rule(from);
     step.depends_on = from.depends_on;
     step.run_policy = run_policy_of(from.when);
     step.failure = from.failure;
     step.is_detached = from.is_detached;
     finish(std::move(step));
+  }
+
+  /// A secret that is not there is an empty variable.
+  void set(StageStep& step, const std::string& name, const Value& value) const {
+    if (value.secret.empty()) {
+      step.environment[name] = value.text;
+      step.secrets.erase(name);
+      return;
+    }
+    std::string key = value.secret;
+    for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const auto found = options_.secrets.find(key);
+    step.secrets[name] = found == options_.secrets.end() ? Secret() : found->second;
+    step.environment.erase(name);
+  }
+
+  void add_mount(StageStep& step, const VolumeMount& mount) const {
+    for (const Volume& volume : pipeline_.volumes) {
+      if (volume.name != mount.name) continue;
+      if (volume.host_path.starts_with("/dev/") && pipeline_.type == "docker") {
+        step.devices.push_back({volume.host_path, mount.path});
+      } else if (!volume.host_path.empty()) {
+        step.mounts.push_back({volume.host_path, mount.path, MountKind::host, 0});
+      } else if (is_per_step(volume)) {
+        step.mounts.push_back({"", mount.path, MountKind::memory, volume.size_bytes_max});
+      } else {
+        step.mounts.push_back({volume_name(volume.name), mount.path, MountKind::volume, 0});
+      }
+      return;
+    }
+  }
+
+  /// Image steps of vm and aws always are; under docker the images that build images are, when the
+  /// step does nothing of its own.
+  [[nodiscard]] bool is_privileged_by_rule(const Step& step) const {
+    if (step.image.empty()) return false;
+    if (pipeline_.type == "vm" || pipeline_.type == "aws") return options_.is_privileged;
+    static constexpr std::array<std::string_view, 6> kImages{"plugins/docker", "plugins/acr",
+                                                             "plugins/ecr",    "plugins/gcr",
+                                                             "plugins/heroku", "plugins/gar"};
+    static constexpr std::array<std::string_view, 5> kOwn{"PATH", "HOME", "DOCKER_HOST",
+                                                          "DOCKER_OPTS", "XDG_RUNTIME_DIR"};
+    const std::size_t slash = step.image.rfind('/');
+    const std::size_t colon = step.image.find(':', slash == std::string::npos ? 0 : slash);
+    std::string bare = step.image.substr(0, colon);
+    if (bare.starts_with("docker.io/")) bare.erase(0, 10);
+    const bool is_listed =
+        std::find(kImages.begin(), kImages.end(), bare) != kImages.end() ||
+        std::find(options_.privileged_images.begin(), options_.privileged_images.end(), bare) !=
+            options_.privileged_images.end();
+    const bool sets_own =
+        std::any_of(step.environment.begin(), step.environment.end(), [](const auto& one) {
+          return std::find(kOwn.begin(), kOwn.end(), one.first) != kOwn.end();
+        });
+    return is_listed && !sets_own && step.commands.empty() && step.command.empty() &&
+           step.entrypoint.empty() && step.volumes.empty();
   }
 
   /// Without any `depends_on` the steps run one after the other.
@@ -273,12 +368,6 @@ class Compiler {
   std::map<std::string, std::vector<std::string>> left_out_;  // With what each waited for.
 };
 
-Node texts(const std::vector<std::string>& values) {
-  Node list = Node::sequence();
-  for (const std::string& value : values) list.items.push_back(Node::string(value));
-  return list;
-}
-
 }  // namespace
 
 std::string traced_script(const std::vector<std::string>& commands) {
@@ -307,60 +396,6 @@ std::string slug(const std::string& name) {
 
 Stage compile(const Pipeline& pipeline, const Metadata& metadata, const CompileOptions& options) {
   return Compiler(pipeline, metadata, options).run();
-}
-
-Node to_document(const Stage& stage) {
-  Node out = Node::mapping();
-  out.set("schema", Node::string("muster.stage/1"));
-  out.set("name", Node::string(stage.name)).set("type", Node::string(stage.type));
-  out.set("pool", Node::string(stage.pool));
-  Node platform = Node::mapping();
-  platform.set("os", Node::string(stage.platform_os));
-  platform.set("arch", Node::string(stage.platform_arch));
-  out.set("platform", std::move(platform));
-  out.set("root", Node::string(stage.root)).set("source", Node::string(stage.source));
-  out.set("network", Node::string(stage.network)).set("folders", texts(stage.folders));
-  Node volumes = Node::sequence();
-  for (const Volume& volume : stage.volumes) {
-    Node one = Node::mapping();
-    one.set("name", Node::string(volume.name));
-    if (volume.is_memory) one.set("medium", Node::string("memory"));
-    if (volume.size_bytes_max > 0) one.set("size_limit", Node::number(volume.size_bytes_max));
-    volumes.items.push_back(std::move(one));
-  }
-  out.set("volumes", std::move(volumes));
-  Node steps = Node::sequence();
-  for (const StageStep& step : stage.steps) {
-    Node one = Node::mapping();
-    one.set("number", Node::number(step.number)).set("name", Node::string(step.name));
-    if (!step.image.empty()) one.set("image", Node::string(step.image));
-    if (!step.script.empty()) one.set("script", Node::string(step.script));
-    if (!step.entrypoint.empty()) one.set("entrypoint", texts(step.entrypoint));
-    if (!step.command.empty()) one.set("command", texts(step.command));
-    Node environment = Node::mapping();
-    for (const auto& [name, value] : step.environment) environment.set(name, Node::string(value));
-    one.set("environment", std::move(environment));
-    if (!step.folder.empty()) one.set("working_dir", Node::string(step.folder));
-    if (!step.user.empty()) one.set("user", Node::string(step.user));
-    if (!step.pull.empty()) one.set("pull", Node::string(step.pull));
-    Node mounts = Node::sequence();
-    for (const StageMount& mount : step.mounts) {
-      Node at = Node::mapping();
-      at.set(mount.is_volume ? "volume" : "host", Node::string(mount.source));
-      at.set("path", Node::string(mount.target));
-      mounts.items.push_back(std::move(at));
-    }
-    if (!mounts.items.empty()) one.set("mounts", std::move(mounts));
-    if (!step.depends_on.empty()) one.set("depends_on", texts(step.depends_on));
-    if (step.run_policy == RunPolicy::on_failure) one.set("run_policy", Node::string("on-failure"));
-    if (step.run_policy == RunPolicy::always) one.set("run_policy", Node::string("always"));
-    if (step.failure == FailurePolicy::ignore) one.set("err_policy", Node::string("ignore"));
-    if (step.failure == FailurePolicy::fail_fast) one.set("err_policy", Node::string("fail-fast"));
-    if (step.is_detached) one.set("detach", Node::boolean(true));
-    steps.items.push_back(std::move(one));
-  }
-  out.set("steps", std::move(steps));
-  return out;
 }
 
 }  // namespace muster::pipeline

@@ -12,8 +12,8 @@ namespace {
 /// Finds mistakes of single steps and among them. The texts are Drone's own.
 class Linter {
  public:
-  Linter(const Pipeline& pipeline, std::vector<Finding>& findings)
-      : pipeline_(pipeline), findings_(findings) {
+  Linter(const Pipeline& pipeline, bool is_trusted, std::vector<Finding>& findings)
+      : pipeline_(pipeline), is_trusted_(is_trusted), findings_(findings) {
     if (!pipeline.clone.is_disabled) names_.insert("clone");
   }
 
@@ -29,6 +29,13 @@ class Linter {
     }
     for (const Volume& volume : pipeline_.volumes) {
       if (volume.name.empty()) error(pipeline_.mark, "linter: missing volume name");
+      const bool is_docker = pipeline_.type == "docker";
+      if (is_docker && !is_trusted_ && !volume.host_path.empty()) {
+        error(pipeline_.mark, "linter: untrusted repositories cannot mount host volumes");
+      }
+      if (is_docker && !is_trusted_ && volume.is_memory) {
+        error(pipeline_.mark, "linter: untrusted repositories cannot mount in-memory volumes");
+      }
     }
     for (const Step& service : pipeline_.services) check(service);
     for (const Step& step : pipeline_.steps) check(step);
@@ -71,14 +78,39 @@ class Linter {
     if (!step.working_dir.empty() && !step.working_dir.starts_with('/')) {
       error(step.mark, fmt::format("working_dir \"{}\" is not absolute.", step.working_dir));
     }
-    if (!step.image.empty()) return;
-    if (!step.user.empty() || !step.working_dir.empty() || !step.volumes.empty()) {
+    if (!step.image.empty()) return check_trust(step);
+    const ContainerOptions& options = step.options;
+    const bool has_options = !options.network_mode.empty() || !options.dns.empty() ||
+                             !options.dns_search.empty() || !options.extra_hosts.empty() ||
+                             !options.ports.empty() || options.shm_bytes > 0 ||
+                             options.memory_bytes > 0 || options.memory_swap_bytes > 0 ||
+                             !step.devices.empty() || step.is_privileged;
+    if (!step.user.empty() || !step.working_dir.empty() || !step.volumes.empty() ||
+        !step.settings.empty() || has_options) {
       error(step.mark,
-            fmt::format("step {} runs on the machine itself; user, working_dir and volumes are for "
-                        "steps with an image.",
+            fmt::format("step {} runs on the machine itself; user, working_dir, volumes, settings "
+                        "and the container's options are for steps with an image.",
                         step.name),
             "Name an image, or remove them.");
     }
+  }
+
+  /// What Drone's docker runner refuses an untrusted repository, in its words.
+  void check_trust(const Step& step) {
+    if (is_trusted_ || pipeline_.type != "docker") return;
+    const auto refuse = [&](bool is_used, std::string_view what) {
+      if (!is_used) return;
+      error(step.mark,
+            fmt::format("linter: untrusted repositories cannot {} (step {})", what, step.name),
+            "Run it as a trusted repository.");
+    };
+    refuse(step.is_privileged, "enable privileged mode");
+    refuse(!step.devices.empty(), "mount devices");
+    refuse(!step.options.dns.empty(), "configure dns");
+    refuse(!step.options.dns_search.empty(), "configure dns_search");
+    refuse(!step.options.extra_hosts.empty(), "configure extra_hosts");
+    refuse(!step.options.network_mode.empty(), "configure network_mode");
+    refuse(step.options.shm_bytes > 0, "configure shm_size");
   }
 
   void check_dependencies(const Step& step) {
@@ -118,20 +150,21 @@ class Linter {
         error(step.mark,
               fmt::format("step {} mounts volume {}, which the pipeline does not have.", step.name,
                           mount.name),
-              "Add it to volumes with temp: {}.");
+              "Add it to volumes with temp: {} or host: {path: …}.");
       }
     }
   }
 
   const Pipeline& pipeline_;
+  bool is_trusted_;
   std::vector<Finding>& findings_;
   std::set<std::string> names_;
 };
 
 }  // namespace
 
-void lint(const Pipeline& pipeline, std::vector<Finding>& findings) {
-  Linter(pipeline, findings).run();
+void lint(const Pipeline& pipeline, bool is_trusted, std::vector<Finding>& findings) {
+  Linter(pipeline, is_trusted, findings).run();
 }
 
 }  // namespace muster::pipeline

@@ -33,15 +33,38 @@ struct VolumeMount {
 
 enum class FailurePolicy { fail, fail_fast, ignore };
 
+/// A value of `environment` or `settings`: written out, or the name of a secret.
+struct Value {
+  std::string text;
+  std::string secret;  ///< Not empty: the secret's name.
+};
+using Values = std::vector<std::pair<std::string, Value>>;
+
+/// Options of a container that go to the engine as they are.
+struct ContainerOptions {
+  std::string network_mode;
+  std::vector<std::string> dns;
+  std::vector<std::string> dns_search;
+  std::vector<std::string> extra_hosts;
+  std::vector<std::pair<std::string, std::string>> ports;  ///< Of the machine, of the container.
+  long shm_bytes = 0;
+  long memory_bytes = 0;
+  long memory_swap_bytes = 0;
+};
+
 struct Step {
   std::string name;
   std::string image;
   std::vector<std::string> commands;
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
-  std::vector<std::pair<std::string, std::string>> environment;
+  Values environment;
+  Values settings;  ///< Of a plugin, by their keys as written.
   std::vector<std::string> depends_on;
   std::vector<VolumeMount> volumes;
+  std::vector<VolumeMount> devices;
+  ContainerOptions options;
+  bool is_privileged = false;
   Conditions when;
   FailurePolicy failure = FailurePolicy::fail;
   bool is_detached = false;
@@ -56,6 +79,7 @@ struct Volume {
   std::string name;
   bool is_memory = false;
   long size_bytes_max = 0;
+  std::string host_path;  ///< Not empty: a folder, file or device of the machine.
 };
 
 struct Clone {
@@ -98,7 +122,7 @@ struct Pipeline {
   Clone clone;
   std::string workspace_base;
   std::string workspace_path;
-  std::vector<std::pair<std::string, std::string>> environment;
+  Values environment;
   std::vector<Step> services;
   std::vector<Step> steps;
   std::vector<Volume> volumes;

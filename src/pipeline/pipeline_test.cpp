@@ -98,7 +98,7 @@ Node parse(const std::string& text) {
 std::vector<std::string> complaints(const std::string& text, bool errors = true) {
   std::vector<Finding> findings;
   const Pipeline pipeline = read_pipeline(parse(text), findings);
-  lint(pipeline, findings);
+  lint(pipeline, true, findings);
   std::vector<std::string> out;
   for (const Finding& finding : findings) {
     if (finding.is_error == errors) out.push_back(finding.problem.describe());
@@ -109,11 +109,14 @@ std::vector<std::string> complaints(const std::string& text, bool errors = true)
 Stage compiled(const std::string& text, Metadata metadata = {}) {
   std::vector<Finding> findings;
   const Pipeline pipeline = read_pipeline(parse(text), findings);
-  lint(pipeline, findings);
+  lint(pipeline, true, findings);
   for (const Finding& finding : findings) {
     EXPECT_FALSE(finding.is_error) << finding.problem.describe();
   }
-  return compile(pipeline, metadata, {"/r", "id", {}, {}});
+  CompileOptions options;
+  options.root = "/r";
+  options.id = "id";
+  return compile(pipeline, metadata, options);
 }
 
 TEST(SplitDocuments, CutsAtDashesAndStopsAtDots) {

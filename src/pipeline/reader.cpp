@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "pipeline/glob.hpp"
+#include "pipeline/settings.hpp"
 
 namespace muster::pipeline {
 
@@ -24,17 +25,54 @@ class Reader : public NodeReader {
  public:
   explicit Reader(std::vector<Finding>& findings) : NodeReader(findings, false) {}
 
-  std::vector<std::pair<std::string, std::string>> environment(const Node& node,
-                                                               const std::string& path) {
+  /// A map of texts; with `allows_secrets` also of `{from_secret: NAME}`.
+  Values environment(const Node& node, const std::string& path, bool allows_secrets) {
+    Values out;
+    if (!is_mapping(node, path)) return out;
+    for (const Member& member : node.members) {
+      const std::string at = path + "." + member.key;
+      const Node* secret = member.value.find("from_secret");
+      if (secret != nullptr && !allows_secrets) {
+        error(member.value.mark, at, "a secret cannot be given to all steps.",
+              "Set it on the steps that need it.");
+      } else if (secret != nullptr) {
+        out.emplace_back(member.key, Value{"", text(*secret, at + ".from_secret")});
+      } else if (!member.value.is_null()) {
+        out.emplace_back(member.key, Value{text(member.value, at), ""});
+      }
+    }
+    return out;
+  }
+  Values settings(const Node& node, const std::string& path) {
+    Values out;
+    if (!is_mapping(node, path)) return out;
+    for (const Member& member : node.members) {
+      const std::string secret = member.value.text_at({"from_secret"});
+      if (!secret.empty()) {
+        out.emplace_back(member.key, Value{"", secret});
+      } else if (const auto value = setting_text(member.value)) {
+        out.emplace_back(member.key, Value{*value, ""});
+      }
+    }
+    return out;
+  }
+  auto bytes(long& to, const std::string& path) {
+    return [this, &to, path](const Node& at) {
+      const auto size = parse_bytes(at.text);
+      if (at.is_scalar() && size) {
+        to = *size;
+      } else {
+        error(at.mark, path, fmt::format("\"{}\" is no size.", at.text),
+              "Write one such as 512MiB.");
+      }
+    };
+  }
+  std::vector<std::pair<std::string, std::string>> ports(const Node& node,
+                                                         const std::string& path) {
     std::vector<std::pair<std::string, std::string>> out;
     if (!is_mapping(node, path)) return out;
     for (const Member& member : node.members) {
-      if (member.value.find("from_secret") != nullptr) {
-        error(member.value.mark, path + "." + member.key, "from_secret is not supported yet.",
-              "Secrets come with a later version.");
-      } else if (!member.value.is_null()) {
-        out.emplace_back(member.key, text(member.value, path + "." + member.key));
-      }
+      out.emplace_back(member.key, text(member.value, path + "." + member.key));
     }
     return out;
   }
@@ -84,7 +122,20 @@ class Reader : public NodeReader {
         {"user", word(out.user, "user")},
         {"working_dir", word(out.working_dir, "working_dir")},
         {"environment",
-         [&](const Node& at) { out.environment = environment(at, path + ".environment"); }},
+         [&](const Node& at) { out.environment = environment(at, path + ".environment", true); }},
+        {"settings", [&](const Node& at) { out.settings = settings(at, path + ".settings"); }},
+        {"privileged",
+         [&](const Node& at) { out.is_privileged = boolean(at, path + ".privileged"); }},
+        {"network_mode", word(out.options.network_mode, "network_mode")},
+        {"dns", list(out.options.dns, "dns")},
+        {"dns_search", list(out.options.dns_search, "dns_search")},
+        {"extra_hosts", list(out.options.extra_hosts, "extra_hosts")},
+        {"devices", [&](const Node& at) { out.devices = mounts(at, path + ".devices"); }},
+        {"port_bindings",
+         [&](const Node& at) { out.options.ports = ports(at, path + ".port_bindings"); }},
+        {"shm_size", bytes(out.options.shm_bytes, path + ".shm_size")},
+        {"mem_limit", bytes(out.options.memory_bytes, path + ".mem_limit")},
+        {"memswap_limit", bytes(out.options.memory_swap_bytes, path + ".memswap_limit")},
         {"detach",
          [&](const Node& at) { out.is_detached = boolean(at, path + ".detach") || is_service; }},
         {"when", [&](const Node& at) { out.when = conditions(at, path + ".when"); }},
@@ -102,9 +153,7 @@ class Reader : public NodeReader {
          }},
         {"shell", [](const Node&) {}},  // Parsed and without effect in every Drone runner.
     };
-    members(node, path, keys,
-            {"settings", "privileged", "network_mode", "dns", "dns_search", "extra_hosts",
-             "devices", "port_bindings", "shm_size", "mem_limit", "memswap_limit"});
+    members(node, path, keys);
     for (std::string* value : {&out.pull}) {
       for (char& c : *value) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
@@ -154,16 +203,26 @@ class Reader : public NodeReader {
                             fmt::format("\"{}\" is no medium.", medium.text), "Use memory.");
                     }
                   }},
-                 {"size_limit", [&](const Node& size) {
-                    volume.size_bytes_max = integer(size, at + ".temp.size_limit");
-                  }}});
+                 {"size_limit", bytes(volume.size_bytes_max, at + ".temp.size_limit")}});
+      };
+      const auto host = [&](const Node& value) {
+        members(
+            value, at + ".host",
+            {{"path",
+              [&](const Node& path_at) { volume.host_path = text(path_at, at + ".host.path"); }},
+             {"read_only", [](const Node&) {}}});  // Docker's runner does not know it either.
+        if (!volume.host_path.starts_with('/')) {
+          error(value.mark, at + ".host.path",
+                fmt::format("\"{}\" is not absolute.", volume.host_path),
+                "Name a path of the machine.");
+        }
       };
       members(node.items[i], at,
               {{"name", [&](const Node& value) { volume.name = text(value, at + ".name"); }},
                {"temp", temp},
-               {"claim", [](const Node&) {}}},  // Only of the Kubernetes runner.
-              {"host"});
-      if (is_temporary) out.push_back(std::move(volume));
+               {"host", host},
+               {"claim", [](const Node&) {}}});  // Only of the Kubernetes runner.
+      if (is_temporary || !volume.host_path.empty()) out.push_back(std::move(volume));
     }
     return out;
   }
@@ -354,7 +413,7 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
                           }}});
        }},
       {"environment",
-       [&](const Node& at) { out.environment = reader.environment(at, "environment"); }},
+       [&](const Node& at) { out.environment = reader.environment(at, "environment", false); }},
       {"steps", [&](const Node& at) { out.steps = reader.steps(at, "steps", false); }},
       {"services", [&](const Node& at) { out.services = reader.steps(at, "services", true); }},
       {"volumes", [&](const Node& at) { out.volumes = reader.volumes(at, "volumes"); }},

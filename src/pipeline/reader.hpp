@@ -24,7 +24,7 @@ struct DocumentText {
 /// a warning with the nearest known one.
 [[nodiscard]] Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings);
 
-/// The rules beyond single keys, with Drone's own texts.
-void lint(const Pipeline& pipeline, std::vector<Finding>& findings);
+/// The rules beyond single keys, with Drone's own texts. An untrusted repository may do less.
+void lint(const Pipeline& pipeline, bool is_trusted, std::vector<Finding>& findings);
 
 }  // namespace muster::pipeline

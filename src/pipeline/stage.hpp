@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "base/document.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "base/time.hpp"
 #include "pipeline/model.hpp"
 
 namespace muster::pipeline {
@@ -22,6 +25,10 @@ struct Metadata {
   std::string repo_default_branch = "main";
   std::string repo_visibility = "private";
   long build_number = 1;
+  long build_parent = 0;
+  bool is_debug = false;
+  std::string title;
+  std::string deploy_id;
   std::string event = "push";
   std::string action;
   std::string cron;
@@ -44,10 +51,13 @@ struct Metadata {
 
 enum class RunPolicy { on_success, on_failure, always };
 
+enum class MountKind { host, volume, memory };
+
 struct StageMount {
-  std::string source;
+  std::string source;  ///< Of `host` a path of the machine, of `volume` its name.
   std::string target;
-  bool is_volume = false;
+  MountKind kind = MountKind::host;
+  long size_bytes_max = 0;  ///< Of `memory`.
 };
 
 /// One step, ready to be run: a script on the machine, or a container.
@@ -59,9 +69,13 @@ struct StageStep {
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
   std::map<std::string, std::string> environment;
+  std::map<std::string, Secret> secrets;  ///< Variables that must not be shown.
   std::string folder;
   std::string user;
   std::string pull;
+  bool is_privileged = false;
+  std::vector<VolumeMount> devices;
+  ContainerOptions options;
   std::vector<StageMount> mounts;
   std::vector<std::string> depends_on;
   RunPolicy run_policy = RunPolicy::on_success;
@@ -79,10 +93,14 @@ struct Stage {
   std::string root;    ///< The stage's own folder on the machine.
   std::string source;  ///< Where the repository is checked out, below the root.
   std::string home;
-  std::vector<std::string> folders;  ///< To make, in this order, mode 0700.
-  std::string network;               ///< Of the containers.
-  std::vector<Volume> volumes;       ///< By their names in the engine.
+  std::vector<std::string> folders;           ///< To make, in this order, mode 0700.
+  std::string network;                        ///< Of the containers.
+  std::vector<Volume> volumes;                ///< By their names in the engine.
+  std::map<std::string, std::string> labels;  ///< Of every container.
   std::vector<StageStep> steps;
+
+  /// The values of all secrets of the stage: what its output must not show.
+  [[nodiscard]] std::vector<std::string> secret_values() const;
 };
 
 struct CompileOptions {
@@ -90,6 +108,12 @@ struct CompileOptions {
   std::string id = "run";            ///< Makes names in the engine unique.
   std::vector<std::string> include;  ///< Steps to keep; empty: all.
   std::vector<std::string> exclude;
+  std::map<std::string, Secret> secrets;       ///< By their names in lower case.
+  std::map<std::string, std::string> globals;  ///< Variables of every step, before all others.
+  /// Image steps of types vm and aws are privileged, as Drone's runner has them.
+  bool is_privileged = true;
+  std::vector<std::string> privileged_images;  ///< Beside Drone's own, for type docker.
+  Duration time_max = std::chrono::hours{1};
 };
 
 /// Compiles a pipeline without errors for one build.
@@ -106,7 +130,10 @@ struct CompileOptions {
 /// `Build It!` as `build-it`.
 [[nodiscard]] std::string slug(const std::string& name);
 
-/// The stage as a document, for `muster compile`.
-[[nodiscard]] Node to_document(const Stage& stage);
+/// The stage as a document, for `muster compile`: secrets are masked unless they are asked for.
+[[nodiscard]] Node to_document(const Stage& stage, bool shows_secrets = false);
+
+/// Reads what `to_document` wrote with its secrets. Errors: corrupt.
+[[nodiscard]] Result<Stage> read_stage(const Node& document);
 
 }  // namespace muster::pipeline

@@ -23,17 +23,38 @@ struct ContainerMount {
   bool is_read_only = false;
 };
 
+struct ContainerDevice {
+  std::string on_machine;
+  std::string in_container;
+};
+
+/// A file system in memory, of one container alone.
+struct ContainerTmpfs {
+  std::string target;
+  long size_bytes_max = 0;  ///< 0: none.
+};
+
 struct ContainerSpec {
   std::string name;
   std::string image;
   std::string network;
-  std::string alias;                    ///< Its name on the network.
+  std::string alias;                    ///< Its name on the network; empty for `host` and the like.
   std::vector<std::string> entrypoint;  ///< Empty: the image's.
   std::vector<std::string> command;     ///< Empty: the image's, unless an entrypoint is given.
   std::vector<std::pair<std::string, std::string>> environment;
   std::string folder;
   std::string user;
   std::vector<ContainerMount> mounts;
+  std::vector<ContainerTmpfs> tmpfs;
+  std::vector<ContainerDevice> devices;
+  std::vector<std::pair<std::string, std::string>> ports;  ///< Of the machine, of the container.
+  std::vector<std::string> dns;
+  std::vector<std::string> dns_search;
+  std::vector<std::string> extra_hosts;  ///< `name:address`
+  long shm_bytes = 0;                    ///< 0: the engine's default; so are the next two.
+  long memory_bytes = 0;
+  long memory_swap_bytes = 0;
+  bool is_privileged = false;
   std::map<std::string, std::string> labels;
 };
 

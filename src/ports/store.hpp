@@ -43,4 +43,39 @@ class Store {
   virtual Task<Result<std::vector<LaunchIntent>>> list_owing() = 0;
 };
 
+/// How far a run has come.
+enum class RunState { running, passed, failed, errored, killed };
+
+/// One `muster exec`, recorded before anything is launched for it.
+struct RunRecord {
+  RunId id;
+  RunState state = RunState::running;
+  std::string sealed;     ///< What is to be run, encrypted: it holds secrets.
+  std::string host_keys;  ///< Of its machine, pinned at the first contact; empty before.
+  TimePoint created_at{};
+};
+
+/// How a step of a run ended; its presence alone says that it was started.
+struct StepRecord {
+  int number = 0;
+  bool has_ended = false;
+  int outcome = 0;
+  int exit_code = 0;
+  std::string error;
+  Duration took{};
+};
+
+/// Runs, so that one goes on where it was after a crash. Errors as for `Store`.
+class RunStore {
+ public:
+  virtual ~RunStore() = default;
+  virtual Task<Status> add_run(RunRecord run) = 0;
+  virtual Task<Status> set_run_state(RunId id, RunState state) = 0;
+  virtual Task<Status> set_run_host_keys(RunId id, std::string host_keys) = 0;
+  /// Newest first.
+  virtual Task<Result<std::vector<RunRecord>>> list_runs(int count_max) = 0;
+  virtual Task<Status> save_step(RunId id, StepRecord step) = 0;
+  virtual Task<Result<std::vector<StepRecord>>> steps_of(RunId id) = 0;
+};
+
 }  // namespace muster

@@ -4,6 +4,7 @@
 
 #include "base/race.hpp"
 #include "service/boot_data.hpp"
+#include "service/run_record.hpp"
 
 namespace muster {
 
@@ -24,10 +25,17 @@ Task<Status> ExecRun::unpack_bundle(Machine* machine, const ExecRunRequest* requ
   const std::string& root = request->stage.root;
   ExecRequest command;
   command.command = fmt::format(
-      "umask 077; mkdir -p {0} && cat > {0}/repo.bundle && "
+      // Whole or not at all: an earlier part of the run may have done it, or have died at it.
+      "umask 077; if [ -d {0}/repo.git ]; then cat > /dev/null; exit 0; fi; "
+      "mkdir -p {0} && cat > {0}/repo.bundle && "
       "{{ command -v git > /dev/null || {{ echo 'the image has no git' >&2; exit 3; }}; }} && "
-      "git clone -q --bare {0}/repo.bundle {0}/repo.git",
-      shell_quote(root));
+      "rm -rf {0}/repo.part && git clone -q --bare {0}/repo.bundle {0}/repo.part && {1}"
+      "mv {0}/repo.part {0}/repo.git",
+      shell_quote(root),
+      request->bundle_ref.empty()
+          ? std::string()
+          : fmt::format("git -C {}/repo.part update-ref {} {} && ", shell_quote(root),
+                        shell_quote(request->bundle_ref), shell_quote(request->bundle_commit)));
   command.input = request->bundle;
   Task<Result<ExecResult>> running = machine->run(std::move(command));
   const Result<ExecResult> result = co_await std::move(running);
@@ -59,21 +67,67 @@ Task<> ExecRun::keep_alive(Machine* machine, Duration dead_man) {
   }
 }
 
-Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* request) {
-  const Duration started = parts_.clock.monotonic();
+namespace {
+
+/// Keeps a run's steps in the store.
+class StoredJournal : public StepJournal {
+ public:
+  StoredJournal(RunStore& runs, RunId run) : runs_(runs), run_(std::move(run)) {}
+  Task<Status> note(StepRecord record) override {
+    Task<Status> saving = runs_.save_step(run_, std::move(record));
+    co_return co_await std::move(saving);
+  }
+
+ private:
+  RunStore& runs_;
+  RunId run_;
+};
+
+}  // namespace
+
+/// The machine of the run's earlier part, or a new one.
+Task<Status> ExecRun::obtain_machine(const ExecRunRequest* request) {
+  if (request->earlier) {
+    Task<Result<LaunchedMachine>> adopting = parts_.launcher.adopt(request->run);
+    Result<LaunchedMachine> adopted = co_await std::move(adopting);
+    if (adopted) {
+      machine_ = std::move(*adopted);
+      machine_->host_keys = request->earlier->host_keys;
+      co_return Status();
+    }
+    if (adopted.error().kind != ErrorKind::not_found) {
+      co_return tl::unexpected<Error>(adopted.error());
+    }
+  }
   Task<Result<LaunchedMachine>> launching = parts_.launcher.launch(request->pool, request->run);
   Result<LaunchedMachine> launched = co_await std::move(launching);
   if (!launched) co_return tl::unexpected<Error>(launched.error());
   machine_ = std::move(*launched);
+  co_return Status();
+}
+
+Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* request) {
+  const Duration started = parts_.clock.monotonic();
+  Task<Status> obtaining = obtain_machine(request);
+  const Status obtained = co_await std::move(obtaining);
+  if (!obtained) co_return tl::unexpected<Error>(obtained.error());
   const Duration launched_at = parts_.clock.monotonic();
   parts_.observer.phase_done(
-      "launch",
+      request->earlier ? "found" : "launch",
       fmt::format("{}  {}  {} {}", machine_id(), machine_->instance.zone,
                   machine_->offering.instance_type, to_string(machine_->offering.capacity_type)),
       launched_at - started);
-  Task<Result<std::unique_ptr<Machine>>> reaching = parts_.launcher.reach(*machine_, request->pool);
-  const Result<std::unique_ptr<Machine>> machine = co_await std::move(reaching);
-  if (!machine) co_return tl::unexpected<Error>(machine.error());
+  Task<Result<ReachedMachine>> reaching = parts_.launcher.reach(*machine_, request->pool);
+  const Result<ReachedMachine> reached = co_await std::move(reaching);
+  if (!reached) co_return tl::unexpected<Error>(reached.error());
+  const std::unique_ptr<Machine>* machine = &reached->machine;
+  if (machine_->host_keys.empty()) {
+    // Later the console is no longer to be trusted: jobs may write to it.
+    std::string keys = write_host_keys(reached->host_keys);
+    Task<Status> pinning = parts_.runs.set_run_host_keys(request->run, std::move(keys));
+    const Status pinned = co_await std::move(pinning);
+    if (!pinned) co_return tl::unexpected<Error>(pinned.error());
+  }
   parts_.observer.phase_done(
       "boot", fmt::format("{}  ssh up, host key checked", machine_->instance.private_address),
       parts_.clock.monotonic() - launched_at);
@@ -89,9 +143,12 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
       ended = tl::unexpected<Error>(unpacked.error());
     } else {
       const std::unique_ptr<Containers> containers = parts_.containers.containers_of(**machine);
-      StageRunner runner(executor_, **machine, *containers, parts_.clock, parts_.observer,
+      StoredJournal journal(parts_.runs, request->run);
+      StageRunner runner(executor_, **machine, *containers, parts_.clock, parts_.observer, journal,
                          parts_.log);
-      Task<Result<StageResult>> running = runner.run(request->stage);
+      std::vector<StepRecord> before;
+      if (request->earlier) before = request->earlier->steps;
+      Task<Result<StageResult>> running = runner.run(request->stage, std::move(before));
       ended = co_await std::move(running);
     }
   } catch (...) {
@@ -144,6 +201,22 @@ Task<> ExecRun::clean_up(ExecRunResult* result) {
       machine_ ? machine_id() : "a machine that may have been launched", ended.error().describe());
 }
 
+Task<> ExecRun::note_end(RunId run, const Result<ExecRunResult>* result) {
+  RunState state = RunState::killed;
+  if (result != nullptr && !*result) state = RunState::errored;
+  if (result != nullptr && *result) {
+    switch ((*result)->stage.outcome) {
+      case StageOutcome::passed: state = RunState::passed; break;
+      case StageOutcome::failed: state = RunState::failed; break;
+      case StageOutcome::errored: state = RunState::errored; break;
+      case StageOutcome::killed: state = RunState::killed; break;
+    }
+  }
+  Task<Status> noting = parts_.runs.set_run_state(std::move(run), state);
+  const Status noted = co_await std::move(noting);
+  if (!noted) parts_.log.error("run_not_closed", {{"error", noted.error().describe()}});
+}
+
 Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
   std::optional<Result<ExecRunResult>> result;
   Task<> working = work(&request, &result);
@@ -156,6 +229,8 @@ Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
   Task<> cleanup = clean_up(&cleaning);
   co_await std::move(cleanup);
   if (!cleaning.is_clean && !is_interrupted_) parts_.observer.note(cleaning.left_behind);
+  Task<> closing = note_end(request.run, result ? &*result : nullptr);
+  co_await std::move(closing);
   if (is_interrupted_) {
     co_return fail(ErrorKind::cancelled, cleaning.is_clean ? "" : cleaning.left_behind);
   }

@@ -7,6 +7,7 @@
 #include "base/event.hpp"
 #include "base/log.hpp"
 #include "pipeline/stage.hpp"
+#include "ports/store.hpp"
 #include "service/launcher.hpp"
 #include "service/stage_runner.hpp"
 
@@ -18,7 +19,16 @@ struct ExecRunRequest {
   Pool pool;
   pipeline::Stage stage;
   std::string bundle;  ///< A git bundle of the local repository; empty for a remote one.
+  /// A ref that the bundle does not have, such as a tag, and the commit that it names.
+  std::string bundle_ref;
+  std::string bundle_commit;
   Duration time_max = std::chrono::hours{1};
+  /// What is kept of an earlier part of the same run; absent: it begins now.
+  struct Earlier {
+    std::vector<HostKey> host_keys;
+    std::vector<StepRecord> steps;
+  };
+  std::optional<Earlier> earlier;
 };
 
 struct ExecRunResult {
@@ -37,6 +47,7 @@ class ExecRun {
     ContainersConnector& containers;
     Clock& clock;
     RunObserver& observer;
+    RunStore& runs;
     const Log& log;
   };
 
@@ -54,6 +65,8 @@ class ExecRun {
  private:
   Task<> work(const ExecRunRequest* request, std::optional<Result<ExecRunResult>>* result);
   Task<Result<ExecRunResult>> work_on_machine(const ExecRunRequest* request);
+  Task<Status> obtain_machine(const ExecRunRequest* request);
+  Task<> note_end(RunId run, const Result<ExecRunResult>* result);
   Task<Status> unpack_bundle(Machine* machine, const ExecRunRequest* request);
   Task<> keep_alive(Machine* machine, Duration dead_man);
   Task<> wait_for_end(Duration time_max);

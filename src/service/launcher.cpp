@@ -256,13 +256,14 @@ Task<Result<CloudInstance>> Launcher::look_up(InstanceId id) {
   co_return found->front();
 }
 
-Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, Pool pool) {
+Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool) {
   const std::string id = machine.instance.id.value();
   const Duration deadline = parts_.clock.monotonic() + pool.boot_timeout;
   MachineTarget target;
   target.port = pool.ssh.port;
   target.user = pool.ssh.user;
   target.private_key = machine.private_key;
+  target.host_keys = machine.host_keys;
   CloudInstance instance = machine.instance;
   Duration pause = 30ms;
   Duration next_look = parts_.clock.monotonic() + 3s;
@@ -297,15 +298,15 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
       waiting_for = fmt::format("SSH at {}:{}", target.address, target.port);
       Task<Result<std::unique_ptr<Machine>>> connecting = parts_.connector.connect(target, 5s);
       Result<std::unique_ptr<Machine>> reached = co_await std::move(connecting);
-      if (reached) co_return reached;
+      if (reached) co_return ReachedMachine{std::move(*reached), target.host_keys};
       if (reached.error().code == "HostKeyMismatch") {
         reached.error().code = "E0421";
-        co_return reached;
+        co_return tl::unexpected<Error>(reached.error());
       }
       // The key comes with user data, which may run a moment after sshd.
       const bool may_come =
           is_retryable(reached.error().kind) || reached.error().code == "KeyRefused";
-      if (!may_come) co_return reached;
+      if (!may_come) co_return tl::unexpected<Error>(reached.error());
       waiting_for = reached.error().message;
       // sshd bars an address that knocks too often with a key it does not know.
       const bool is_refused = reached.error().code == "KeyRefused";
@@ -322,6 +323,69 @@ Task<Result<std::unique_ptr<Machine>>> Launcher::reach(LaunchedMachine machine, 
                   "the security group lets port {} in from here, or raise boot_timeout.",
                   pool.ssh.user, pool.ssh.port),
       "E0420");
+}
+
+Task<Result<LaunchedMachine>> Launcher::adopt(RunId run) {
+  Task<Result<std::vector<LaunchIntent>>> listing = parts_.store.list_owing();
+  const Result<std::vector<LaunchIntent>> owing = co_await std::move(listing);
+  if (!owing) co_return tl::unexpected<Error>(owing.error());
+  for (const LaunchIntent& intent : *owing) {
+    if (intent.run != run) continue;
+    LaunchedMachine machine;
+    machine.intent = intent.id;
+    machine.private_key = key_of(cluster_secret_, intent.id).private_text;
+    InstanceId id;
+    if (intent.state == IntentState::launched && !intent.instances.empty()) {
+      id = intent.instances.front();
+    } else {
+      // The same call again tells what became of it, without launching a second machine.
+      Task<Result<LaunchAnswer>> sending = send_launch(intent);
+      const Result<LaunchAnswer> launched = co_await std::move(sending);
+      unfinished_.reset();
+      if (!launched && is_outcome_unknown(launched.error().kind)) {
+        co_return tl::unexpected<Error>(launched.error());
+      }
+      // Refused is what room and quota were then: the run looks for another offering.
+      const bool was_made = launched && !launched->instances.empty();
+      std::vector<InstanceId> made;
+      if (was_made) made = {launched->instances.front().id};
+      Task<Status> noting = parts_.store.set_intent(
+          intent.id, was_made ? IntentState::launched : IntentState::refused, made);
+      const Status noted = co_await std::move(noting);
+      if (!noted) co_return tl::unexpected<Error>(noted.error());
+      if (!was_made) continue;
+      id = made.front();
+    }
+    Result<CloudInstance> seen = fail(ErrorKind::not_found, "not visible yet");
+    for (int number = 0; !seen && number < 20; ++number) {
+      if (number > 0) co_await parts_.clock.sleep(1s);
+      Task<Result<CloudInstance>> looking = look_up(id);
+      seen = co_await std::move(looking);
+      if (!seen && seen.error().kind != ErrorKind::not_found) {
+        co_return tl::unexpected<Error>(seen.error());
+      }
+    }
+    const bool is_there =
+        seen && (seen->state == InstanceState::pending || seen->state == InstanceState::running);
+    if (!is_there) {
+      Task<Status> ending = parts_.store.set_intent(intent.id, IntentState::ended, {});
+      const Status ended = co_await std::move(ending);
+      if (!ended) co_return tl::unexpected<Error>(ended.error());
+      co_return fail(
+          ErrorKind::unavailable,
+          fmt::format("{} is gone: {}", id.value(),
+                      seen ? seen->state_reason : std::string("EC2 no longer knows it")),
+          "Its dead-man timer ends a machine that hears nothing; raise dead_man, and run "
+          "the pipeline again.",
+          "E0423");
+    }
+    machine.instance = *seen;
+    machine.offering = {seen->instance_type,
+                        seen->is_spot ? CapacityType::spot : CapacityType::on_demand, "",
+                        seen->zone};
+    co_return machine;
+  }
+  co_return fail(ErrorKind::not_found, "the run has launched nothing yet");
 }
 
 Task<Status> Launcher::terminate(LaunchedMachine machine) {

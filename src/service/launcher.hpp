@@ -22,6 +22,13 @@ struct LaunchedMachine {
   CloudInstance instance;
   Offering offering;
   Secret private_key;
+  std::vector<HostKey> host_keys;  ///< Pinned before; empty: to be read from the console.
+};
+
+/// A way into a machine, and the keys by which it was recognised.
+struct ReachedMachine {
+  std::unique_ptr<Machine> machine;
+  std::vector<HostKey> host_keys;
 };
 
 /// Brings machines up and gets rid of them. Intent before effect: what it is about to launch is
@@ -47,7 +54,12 @@ class Launcher {
 
   /// Waits for host keys on the console, then for a way in. Errors: timeout, unauthenticated
   /// (another machine answers there), unavailable (the machine ended).
-  Task<Result<std::unique_ptr<Machine>>> reach(LaunchedMachine machine, Pool pool);
+  Task<Result<ReachedMachine>> reach(LaunchedMachine machine, Pool pool);
+
+  /// The machine of a run whose program ended before it did: a launch that may or may not have
+  /// been made is made sure of. Errors: not_found (nothing was launched), unavailable with code
+  /// E0423 (the machine is gone).
+  Task<Result<LaunchedMachine>> adopt(RunId run);
 
   /// Ends the machine and waits until the cloud says that it is on its way out.
   Task<Status> terminate(LaunchedMachine machine);

@@ -86,8 +86,10 @@ Task<Status> RemoteStep::start_once(std::string script) {
   // One command makes the folder and writes both files from its input.
   ExecRequest request;
   request.command = fmt::format(
-      "umask 077; d={0}; mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
-      "cat > \"$d/run.part\" && mv \"$d/run.part\" \"$d/run\" || exit 9\n{2}",
+      // What runs already is not written again under its feet.
+      "umask 077; d={0}; if [ -d \"$d/started\" ]; then cat > /dev/null; else\n"
+      "mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
+      "cat > \"$d/run.part\" && mv \"$d/run.part\" \"$d/run\" || exit 9\nfi\n{2}",
       shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}));
   request.input = std::move(script);
   Task<Result<ExecResult>> running = machine_.run(std::move(request));

@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <memory>
 
+#include "pipeline/mask.hpp"
 #include "service/remote_step.hpp"
 
 namespace muster {
@@ -71,12 +73,13 @@ bool is_latest(const std::string& image) {
 
 StageRunner::StageRunner(boost::asio::any_io_executor executor, Machine& machine,
                          Containers& containers, Clock& clock, RunObserver& observer,
-                         const Log& log)
+                         StepJournal& journal, const Log& log)
     : executor_(std::move(executor)),
       machine_(machine),
       containers_(containers),
       clock_(clock),
       observer_(observer),
+      journal_(journal),
       log_(log),
       changed_(executor_),
       engine_changed_(executor_) {}
@@ -114,6 +117,9 @@ std::string StageRunner::host_script(const StageStep& step) const {
                                    shell_quote(path), mark, step.script, shell_quote(step.folder));
   for (const auto& [name, value] : environment_of(step)) {
     if (is_shell_name(name)) script += export_line(name, value);
+  }
+  for (const auto& [name, value] : step.secrets) {
+    if (is_shell_name(name)) script += export_line(name, value.reveal());
   }
   return script + fmt::format("exec /bin/sh {}\n", shell_quote(path));
 }
@@ -191,6 +197,7 @@ Task<Status> StageRunner::ensure_image(const StageStep* step) {
   if (step->pull == "never" || (*is_there && step->pull == "if-not-exists")) co_return Status();
   const bool is_default = step->pull != "always";
   if (is_default && *is_there && !is_latest(step->image)) co_return Status();
+  observer_.step_output(step->name, fmt::format("pulling {}\n", step->image));
   Task<Status> pulling = containers_.pull(step->image);
   const Status pulled = co_await std::move(pulling);
   // By default an image that was built here and is in no registry will do.
@@ -208,22 +215,42 @@ Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
   ContainerSpec spec;
   spec.name = fmt::format("{}-{}-{}", stage_.network, step->number, pipeline::slug(step->name));
   spec.image = step->image;
-  spec.network = stage_.network;
-  spec.alias = alias_of(step->name);
+  const pipeline::ContainerOptions& options = step->options;
+  spec.network = options.network_mode.empty() ? stage_.network : options.network_mode;
+  if (options.network_mode.empty()) spec.alias = alias_of(step->name);
+  spec.dns = options.dns;
+  spec.dns_search = options.dns_search;
+  spec.extra_hosts = options.extra_hosts;
+  spec.ports = options.ports;
+  spec.shm_bytes = options.shm_bytes;
+  spec.memory_bytes = options.memory_bytes;
+  spec.memory_swap_bytes = options.memory_swap_bytes;
+  spec.is_privileged = step->is_privileged;
+  for (const pipeline::VolumeMount& device : step->devices) {
+    spec.devices.push_back({device.name, device.path});
+  }
   spec.entrypoint = step->entrypoint;
   spec.command = step->command;
   spec.folder = step->folder;
   spec.user = step->user;
   for (const pipeline::StageMount& mount : step->mounts) {
-    spec.mounts.push_back({mount.source, mount.target, mount.is_volume, false});
+    if (mount.kind == pipeline::MountKind::memory) {
+      spec.tmpfs.push_back({mount.target, mount.size_bytes_max});
+    } else {
+      const bool is_volume = mount.kind == pipeline::MountKind::volume;
+      spec.mounts.push_back({mount.source, mount.target, is_volume, false});
+    }
   }
   for (const auto& [name, value] : environment_of(*step)) {
     if (!value.empty()) spec.environment.emplace_back(name, value);
   }
-  spec.labels = {{"io.drone", "true"},
-                 {"io.drone.stage.name", stage_.name},
-                 {"io.drone.step.name", step->name},
-                 {"io.drone.step.number", std::to_string(step->number)}};
+  // A secret that is not there is set all the same, and empty.
+  for (const auto& [name, value] : step->secrets) {
+    spec.environment.emplace_back(name, value.reveal());
+  }
+  spec.labels = stage_.labels;
+  spec.labels["io.drone.step.name"] = step->name;
+  spec.labels["io.drone.step.number"] = std::to_string(step->number);
   if (!step->script.empty()) {
     // A file, not a variable: no limit of length, and no shell changes the text on the way.
     const std::string path = fmt::format("{}/opt/{}", stage_.root, step->number);
@@ -256,13 +283,22 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
   const Status started = co_await std::move(starting);
   if (!started) co_return tl::unexpected<Error>(started.error());
   const std::string name = step->name;
+  const auto masker = std::make_unique<pipeline::Masker>(mask_);
+  pipeline::Masker* masking = masker.get();
   Task<Result<int>> following = remote.follow(
-      0, [this, name](std::string_view bytes) { observer_.step_output(name, bytes); }, kPatience,
+      0,
+      [this, name, masking](std::string_view bytes) {
+        const std::string shown = masking->feed(bytes);
+        if (!shown.empty()) observer_.step_output(name, shown);
+      },
+      kPatience,
       [this, name](const Error& error) {
         observer_.note(fmt::format("{}: {}; trying again for {}", name, error.message,
                                    format_duration(kPatience)));
       });
   Result<int> code = co_await std::move(following);
+  const std::string rest = masker->finish();
+  if (!rest.empty()) observer_.step_output(name, rest);
   if (!code || container.empty()) co_return code;
   Task<Result<ContainerState>> inspecting = containers_.inspect(container);
   const Result<ContainerState> state = co_await std::move(inspecting);
@@ -308,10 +344,62 @@ void StageRunner::skip_pending() {
   }
 }
 
+/// Committed before the machine is told, and after it has told; what cannot be kept ends the run.
+Task<> StageRunner::keep(int number, bool has_ended, StepResult result) {
+  StepRecord record{number,
+                    has_ended,
+                    static_cast<int>(result.outcome),
+                    result.exit_code,
+                    std::move(result.error),
+                    result.took};
+  Task<Status> noting = journal_.note(std::move(record));
+  const Status noted = co_await std::move(noting);
+  if (noted) co_return;
+  if (journal_status_) journal_status_ = noted;
+  changed_.notify_all();
+}
+
+/// What a step's end means for those after it.
+void StageRunner::count(const StageStep& step, const StepResult& result) {
+  if (result.outcome == StepOutcome::errored) {
+    has_failed_ = true;
+    if (first_error_.empty()) first_error_ = fmt::format("{}: {}", step.name, result.error);
+  }
+  if (result.outcome == StepOutcome::passed && result.exit_code == kExitSkipRest) {
+    has_skipped_rest_ = true;
+  }
+  if (result.outcome == StepOutcome::failed) has_failed_ = true;
+  const bool has_broken =
+      result.outcome == StepOutcome::failed || result.outcome == StepOutcome::ignored;
+  if (has_broken && step.failure == FailurePolicy::fail_fast) fails_fast_ = true;
+}
+
+void StageRunner::restore(const std::vector<StepRecord>& before) {
+  for (const StepRecord& record : before) {
+    const auto step =
+        std::find_if(stage_.steps.begin(), stage_.steps.end(),
+                     [&](const StageStep& one) { return one.number == record.number; });
+    if (step == stage_.steps.end()) continue;
+    if (!record.has_ended || step->is_detached) {
+      was_running_.insert(record.number);
+      continue;
+    }
+    const StepResult result{static_cast<StepOutcome>(record.outcome), record.exit_code,
+                            record.error, record.took};
+    count(*step, result);
+    finish(*step, result);
+  }
+}
+
 Task<> StageRunner::run_step(int number) {
   const StageStep step = step_of(number);
   const Duration started = clock_.monotonic();
   observer_.step_started(step.name);
+  if (!was_running_.contains(number)) {
+    Task<> keeping = keep(number, false, {});
+    co_await std::move(keeping);
+    if (!journal_status_) co_return;
+  }
   if (step.is_detached) finish(step, {StepOutcome::detached, 0, {}, {}});
   Task<Result<int>> executing = execute(&step);
   const Result<int> code = co_await std::move(executing);
@@ -329,19 +417,17 @@ Task<> StageRunner::run_step(int number) {
   if (!code) {
     result.outcome = StepOutcome::errored;
     result.exit_code = 255;
-    result.error = error_text(code.error());
-    has_failed_ = true;
-    if (first_error_.empty()) first_error_ = fmt::format("{}: {}", step.name, result.error);
-  } else if (*code == 0 || *code == kExitSkipRest) {
-    result.exit_code = *code;
-    has_skipped_rest_ = has_skipped_rest_ || *code == kExitSkipRest;
+    result.error = pipeline::masked(mask_, error_text(code.error()));
   } else {
     result.exit_code = *code;
+    const bool is_fine = *code == 0 || *code == kExitSkipRest;
     const bool is_ignored = step.failure == FailurePolicy::ignore;
-    result.outcome = is_ignored ? StepOutcome::ignored : StepOutcome::failed;
-    has_failed_ = has_failed_ || !is_ignored;
-    fails_fast_ = fails_fast_ || step.failure == FailurePolicy::fail_fast;
+    if (!is_fine) result.outcome = is_ignored ? StepOutcome::ignored : StepOutcome::failed;
   }
+  Task<> keeping = keep(number, true, result);
+  co_await std::move(keeping);
+  if (!journal_status_) co_return;
+  count(step, result);
   finish(step, std::move(result));
 }
 
@@ -363,9 +449,11 @@ void StageRunner::start_ready_steps(TaskScope& scope) {
   }
 }
 
-Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage) {
+Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage, std::vector<StepRecord> before) {
   stage_ = std::move(stage);
+  mask_ = pipeline::mask_patterns(stage_.secret_values());
   for (const StageStep& step : stage_.steps) progress_[step.name];
+  restore(before);
   Task<Status> preparing = prepare();
   const Status prepared = co_await std::move(preparing);
   if (!prepared) co_return tl::unexpected<Error>(prepared.error());
@@ -378,7 +466,7 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage) {
   try {
     while (is_open()) {
       start_ready_steps(scope);
-      if (fails_fast_) break;
+      if (fails_fast_ || !journal_status_) break;
       if (is_open()) co_await changed_.wait();
     }
   } catch (...) {
@@ -390,6 +478,7 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage) {
   Task<> joining = scope.join();
   co_await std::move(joining);
   if (cancelled) std::rethrow_exception(cancelled);
+  if (!journal_status_) co_return tl::unexpected<Error>(journal_status_.error());
   for (const StageStep& step : stage_.steps) {
     if (progress_.at(step.name).mode == Mode::ended) continue;
     finish(step, {StepOutcome::killed, 137, {}, {}});

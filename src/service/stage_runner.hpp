@@ -3,7 +3,9 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/event.hpp"
 #include "base/log.hpp"
@@ -12,6 +14,7 @@
 #include "ports/clock.hpp"
 #include "ports/containers.hpp"
 #include "ports/machine.hpp"
+#include "ports/store.hpp"
 #include "service/run_observer.hpp"
 
 namespace muster {
@@ -23,15 +26,24 @@ struct StageResult {
   std::string error;  ///< Of the first step that could not be run.
 };
 
+/// Keeps what became of a run's steps, before and after each.
+class StepJournal {
+ public:
+  virtual ~StepJournal() = default;
+  virtual Task<Status> note(StepRecord record) = 0;
+};
+
 /// Runs a compiled stage on one machine: steps as soon as what they depend on has ended, each at
 /// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it.
 class StageRunner {
  public:
   StageRunner(boost::asio::any_io_executor executor, Machine& machine, Containers& containers,
-              Clock& clock, RunObserver& observer, const Log& log);
+              Clock& clock, RunObserver& observer, StepJournal& journal, const Log& log);
 
-  /// Errors: unavailable (the machine was lost before the first step).
-  Task<Result<StageResult>> run(pipeline::Stage stage);
+  /// `before` is what the journal has of an earlier part of the same run: steps that ended are not
+  /// run again, those that were started are followed. Errors: unavailable (the machine was lost
+  /// before the first step, or the journal cannot be written).
+  Task<Result<StageResult>> run(pipeline::Stage stage, std::vector<StepRecord> before);
 
  private:
   enum class Mode { pending, running, ended };
@@ -50,6 +62,9 @@ class StageRunner {
   [[nodiscard]] bool is_ready(const pipeline::StageStep& step) const;
   [[nodiscard]] bool should_run(const pipeline::StageStep& step) const;
   void finish(const pipeline::StageStep& step, StepResult result);
+  void count(const pipeline::StageStep& step, const StepResult& result);
+  void restore(const std::vector<StepRecord>& before);
+  Task<> keep(int number, bool has_ended, StepResult result);
   void skip_pending();
   [[nodiscard]] std::string folder_of(const pipeline::StageStep& step) const;
   [[nodiscard]] std::map<std::string, std::string> environment_of(
@@ -62,8 +77,12 @@ class StageRunner {
   Containers& containers_;
   Clock& clock_;
   RunObserver& observer_;
+  StepJournal& journal_;
   const Log& log_;
   pipeline::Stage stage_;
+  std::vector<std::string> mask_;
+  std::set<int> was_running_;
+  Status journal_status_;
   std::map<std::string, Progress> progress_;
   Event changed_;
   Event engine_changed_;

@@ -135,6 +135,7 @@ class ConfigReader : public NodeReader {
          {"public_ip", flag(to.public_ip, at_key("public_ip"))},
          {"private_ip", word(to.private_ip, at_key("private_ip"))},
          {"monitoring", flag(to.monitoring, at_key("monitoring"))},
+         {"privileged", flag(to.privileged, at_key("privileged"))},
          {"name", word(to.instance_name, at_key("name"))},
          {"tags", [&](const Node& at) { read_tags(at, at_key("tags"), to.tags); }},
          {"user_data", [&](const Node& at) { read_user_data(at, at_key("user_data"), to); }},

@@ -44,6 +44,49 @@ std::pair<std::string, std::string> split_image(const std::string& image) {
   return {image.substr(0, colon), image.substr(colon + 1)};
 }
 
+/// `8080` or `8080/tcp`, as the engine wants it.
+std::string port_name(const std::string& port) {
+  return port.find('/') == std::string::npos ? port + "/tcp" : port;
+}
+
+void set_options(Node& host, Node& body, const ContainerSpec& spec) {
+  if (spec.is_privileged) host.set("Privileged", Node::boolean(true));
+  if (!spec.dns.empty()) host.set("Dns", texts(spec.dns));
+  if (!spec.dns_search.empty()) host.set("DnsSearch", texts(spec.dns_search));
+  if (!spec.extra_hosts.empty()) host.set("ExtraHosts", texts(spec.extra_hosts));
+  if (spec.shm_bytes > 0) host.set("ShmSize", Node::number(spec.shm_bytes));
+  if (spec.memory_bytes > 0) host.set("Memory", Node::number(spec.memory_bytes));
+  if (spec.memory_swap_bytes > 0) host.set("MemorySwap", Node::number(spec.memory_swap_bytes));
+  if (!spec.tmpfs.empty()) {
+    Node tmpfs = Node::mapping();
+    for (const ContainerTmpfs& one : spec.tmpfs) {
+      tmpfs.set(one.target, Node::string(one.size_bytes_max > 0
+                                             ? fmt::format("mode=0700,size={}", one.size_bytes_max)
+                                             : std::string("mode=0700")));
+    }
+    host.set("Tmpfs", std::move(tmpfs));
+  }
+  Node devices = Node::sequence();
+  for (const ContainerDevice& device : spec.devices) {
+    Node one = Node::mapping();
+    one.set("PathOnHost", Node::string(device.on_machine));
+    one.set("PathInContainer", Node::string(device.in_container));
+    devices.items.push_back(one.set("CgroupPermissions", Node::string("rwm")));
+  }
+  if (!spec.devices.empty()) host.set("Devices", std::move(devices));
+  if (spec.ports.empty()) return;
+  Node exposed = Node::mapping();
+  Node bindings = Node::mapping();
+  for (const auto& [outer, inner] : spec.ports) {
+    exposed.set(port_name(inner), Node::mapping());
+    Node binding = Node::mapping();
+    binding.set("HostPort", Node::string(outer));
+    bindings.set(port_name(inner), Node::sequence({binding}));
+  }
+  body.set("ExposedPorts", std::move(exposed));
+  host.set("PortBindings", std::move(bindings));
+}
+
 }  // namespace
 
 Task<Result<Node>> DockerEngine::call(std::string method, std::string path, Node body,
@@ -170,14 +213,17 @@ Task<Result<std::string>> DockerEngine::create_container(ContainerSpec spec) {
   Node log = Node::mapping();
   log.set("Type", Node::string("none"));
   host.set("LogConfig", std::move(log));
+  set_options(host, body, spec);
   body.set("HostConfig", std::move(host));
-  Node aliases = Node::mapping();
-  aliases.set("Aliases", texts({spec.alias}));
-  Node endpoints = Node::mapping();
-  endpoints.set(spec.network, std::move(aliases));
-  Node networking = Node::mapping();
-  networking.set("EndpointsConfig", std::move(endpoints));
-  body.set("NetworkingConfig", std::move(networking));
+  if (!spec.alias.empty()) {
+    Node aliases = Node::mapping();
+    aliases.set("Aliases", texts({spec.alias}));
+    Node endpoints = Node::mapping();
+    endpoints.set(spec.network, std::move(aliases));
+    Node networking = Node::mapping();
+    networking.set("EndpointsConfig", std::move(endpoints));
+    body.set("NetworkingConfig", std::move(networking));
+  }
   Task<Result<Node>> calling = call(
       "POST", "/containers/create?name=" + wire::percent_encode(spec.name), std::move(body), kNone);
   const Result<Node> answer = co_await std::move(calling);

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <sys/stat.h>
+#include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -23,13 +24,33 @@ struct SqliteFree {
   void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 };
 
-constexpr std::array<std::string_view, 1> kMigrations{
+constexpr std::array<std::string_view, 2> kMigrations{
     "CREATE TABLE launch_intent ("
     " id TEXT PRIMARY KEY, run TEXT NOT NULL, cluster TEXT NOT NULL, pool TEXT NOT NULL,"
     " region TEXT NOT NULL, action TEXT NOT NULL, body TEXT NOT NULL, token TEXT NOT NULL,"
     " state TEXT NOT NULL, instances TEXT NOT NULL, created_at TEXT NOT NULL) STRICT;"
     "CREATE INDEX launch_intent_owing ON launch_intent (created_at)"
-    " WHERE state IN ('open', 'launched');"};
+    " WHERE state IN ('open', 'launched');",
+    "CREATE TABLE run ("
+    " id TEXT PRIMARY KEY, state TEXT NOT NULL, sealed TEXT NOT NULL, host_keys TEXT NOT NULL,"
+    " created_at TEXT NOT NULL) STRICT;"
+    "CREATE TABLE run_step ("
+    " run TEXT NOT NULL, number INTEGER NOT NULL, has_ended INTEGER NOT NULL,"
+    " outcome INTEGER NOT NULL, exit_code INTEGER NOT NULL, error TEXT NOT NULL,"
+    " took_ns INTEGER NOT NULL, PRIMARY KEY (run, number)) STRICT;"};
+
+constexpr std::array<std::string_view, 5> kRunStates{"running", "passed", "failed", "errored",
+                                                     "killed"};
+
+std::string name_of(RunState state) {
+  return std::string(kRunStates.at(static_cast<std::size_t>(state)));
+}
+
+RunState run_state_of(const std::string& name) {
+  const auto found = std::find(kRunStates.begin(), kRunStates.end(), name);
+  return found == kRunStates.end() ? RunState::errored
+                                   : static_cast<RunState>(found - kRunStates.begin());
+}
 
 std::string name_of(IntentState state) {
   switch (state) {
@@ -86,6 +107,67 @@ class SqliteStore::Database {
                   {name_of(state), list_of(instances), id.value()});
   }
 
+  Status add(const RunRecord& run) {
+    return change("INSERT INTO run (id, state, sealed, host_keys, created_at) VALUES (?,?,?,?,?)",
+                  {run.id.value(), name_of(run.state), run.sealed, run.host_keys,
+                   format_iso8601_millis(run.created_at)});
+  }
+
+  Status set_run(const RunId& id, const std::string& column, const std::string& value) {
+    return change(fmt::format("UPDATE run SET {} = ? WHERE id = ?", column), {value, id.value()});
+  }
+
+  Result<std::vector<RunRecord>> runs(int count_max) {
+    auto statement =
+        prepare(fmt::format("SELECT id, state, sealed, host_keys, created_at FROM run ORDER BY "
+                            "created_at DESC LIMIT {}",
+                            count_max));
+    if (!statement) return tl::unexpected<Error>(statement.error());
+    std::vector<RunRecord> found;
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(statement->get())) == SQLITE_ROW) {
+      RunRecord run;
+      run.id = RunId(text_at(*statement, 0));
+      run.state = run_state_of(text_at(*statement, 1));
+      run.sealed = text_at(*statement, 2);
+      run.host_keys = text_at(*statement, 3);
+      run.created_at = parse_iso8601(text_at(*statement, 4)).value_or(TimePoint{});
+      found.push_back(std::move(run));
+    }
+    if (rc != SQLITE_DONE) return failure("read");
+    return found;
+  }
+
+  Status save(const RunId& id, const StepRecord& step) {
+    return change(
+        "INSERT INTO run_step (run, number, has_ended, outcome, exit_code, error, took_ns)"
+        " VALUES (?,?,?,?,?,?,?) ON CONFLICT (run, number) DO UPDATE SET"
+        " has_ended = excluded.has_ended, outcome = excluded.outcome,"
+        " exit_code = excluded.exit_code, error = excluded.error, took_ns = excluded.took_ns",
+        {id.value(), std::to_string(step.number), step.has_ended ? "1" : "0",
+         std::to_string(step.outcome), std::to_string(step.exit_code), step.error,
+         std::to_string(step.took.count())});
+  }
+
+  Result<std::vector<StepRecord>> steps(const RunId& id) {
+    auto statement = prepare(
+        "SELECT number, has_ended, outcome, exit_code, error, took_ns FROM run_step"
+        " WHERE run = ? ORDER BY number");
+    if (!statement) return tl::unexpected<Error>(statement.error());
+    sqlite3_bind_text(statement->get(), 1, id.value().data(), static_cast<int>(id.value().size()),
+                      SQLITE_TRANSIENT);
+    std::vector<StepRecord> found;
+    int rc = SQLITE_ROW;
+    while ((rc = sqlite3_step(statement->get())) == SQLITE_ROW) {
+      sqlite3_stmt* row = statement->get();
+      found.push_back({sqlite3_column_int(row, 0), sqlite3_column_int(row, 1) != 0,
+                       sqlite3_column_int(row, 2), sqlite3_column_int(row, 3),
+                       text_at(*statement, 4), Duration{sqlite3_column_int64(row, 5)}});
+    }
+    if (rc != SQLITE_DONE) return failure("read");
+    return found;
+  }
+
   Result<std::vector<LaunchIntent>> owing() {
     auto statement = prepare(
         "SELECT id, run, cluster, pool, region, action, body, token, state, instances, created_at"
@@ -94,10 +176,7 @@ class SqliteStore::Database {
     std::vector<LaunchIntent> found;
     int rc = SQLITE_ROW;
     while ((rc = sqlite3_step(statement->get())) == SQLITE_ROW) {
-      const auto text = [&](int column) {
-        const auto* bytes = sqlite3_column_text(statement->get(), column);
-        return bytes == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(bytes));
-      };
+      const auto text = [&](int column) { return text_at(*statement, column); };
       LaunchIntent intent;
       intent.id = IntentId(text(0));
       intent.run = RunId(text(1));
@@ -118,6 +197,11 @@ class SqliteStore::Database {
 
  private:
   using Statement = std::unique_ptr<sqlite3_stmt, SqliteFree>;
+
+  static std::string text_at(const Statement& statement, int column) {
+    const auto* bytes = sqlite3_column_text(statement.get(), column);
+    return bytes == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(bytes));
+  }
 
   tl::unexpected<Error> failure(std::string_view step) const {
     const int code = sqlite3_errcode(database_.get());
@@ -241,6 +325,52 @@ Task<Status> SqliteStore::set_intent(IntentId id, IntentState state,
 Task<Result<std::vector<LaunchIntent>>> SqliteStore::list_owing() {
   std::function<Result<std::vector<LaunchIntent>>()> work = [this] { return database_->owing(); };
   Task<Result<std::vector<LaunchIntent>>> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Status> SqliteStore::add_run(RunRecord run) {
+  std::function<Status()> work = [this, run = std::move(run)] { return database_->add(run); };
+  Task<Status> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Status> SqliteStore::set_run_state(RunId id, RunState state) {
+  std::function<Status()> work = [this, id, state] {
+    return database_->set_run(id, "state", name_of(state));
+  };
+  Task<Status> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Status> SqliteStore::set_run_host_keys(RunId id, std::string host_keys) {
+  std::function<Status()> work = [this, id, host_keys = std::move(host_keys)] {
+    return database_->set_run(id, "host_keys", host_keys);
+  };
+  Task<Status> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Result<std::vector<RunRecord>>> SqliteStore::list_runs(int count_max) {
+  std::function<Result<std::vector<RunRecord>>()> work = [this, count_max] {
+    return database_->runs(count_max);
+  };
+  Task<Result<std::vector<RunRecord>>> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Status> SqliteStore::save_step(RunId id, StepRecord step) {
+  std::function<Status()> work = [this, id, step = std::move(step)] {
+    return database_->save(id, step);
+  };
+  Task<Status> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Result<std::vector<StepRecord>>> SqliteStore::steps_of(RunId id) {
+  std::function<Result<std::vector<StepRecord>>()> work = [this, id] {
+    return database_->steps(id);
+  };
+  Task<Result<std::vector<StepRecord>>> running = worker_->run(std::move(work));
   co_return co_await std::move(running);
 }
 

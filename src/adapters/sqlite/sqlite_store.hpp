@@ -8,9 +8,9 @@
 
 namespace muster::sqlite {
 
-/// The `Store` port on one SQLite file in WAL mode. The library blocks, so it lives on a thread of
-/// its own; every commit is synced before it is answered.
-class SqliteStore : public Store {
+/// The `Store` and `RunStore` ports on one SQLite file in WAL mode. The library blocks, so it lives
+/// on a thread of its own; every commit is synced before it is answered.
+class SqliteStore : public Store, public RunStore {
  public:
   /// Opens or makes the file and brings its schema up to date. Errors: unavailable, corrupt,
   /// conflict (a newer schema).
@@ -22,6 +22,13 @@ class SqliteStore : public Store {
   Task<Status> set_intent(IntentId id, IntentState state,
                           std::vector<InstanceId> instances) override;
   Task<Result<std::vector<LaunchIntent>>> list_owing() override;
+
+  Task<Status> add_run(RunRecord run) override;
+  Task<Status> set_run_state(RunId id, RunState state) override;
+  Task<Status> set_run_host_keys(RunId id, std::string host_keys) override;
+  Task<Result<std::vector<RunRecord>>> list_runs(int count_max) override;
+  Task<Status> save_step(RunId id, StepRecord step) override;
+  Task<Result<std::vector<StepRecord>>> steps_of(RunId id) override;
 
  private:
   class Database;

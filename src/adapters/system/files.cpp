@@ -86,6 +86,21 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   }
 }
 
+Result<std::string> read_standard_input(std::size_t bytes_max) {
+  std::string all;
+  std::string block(65536, '\0');
+  while (true) {
+    const ssize_t size = read(STDIN_FILENO, block.data(), block.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return all;
+    all.append(block, 0, static_cast<std::size_t>(size));
+    if (all.size() > bytes_max) {
+      return fail(ErrorKind::invalid_input,
+                  fmt::format("standard input is over {} bytes", bytes_max));
+    }
+  }
+}
+
 Status write_file(const std::string& path, const std::string& bytes, int mode) {
   const Result<std::string> beside = write_beside(path, bytes, mode);
   if (!beside) return tl::unexpected<Error>(beside.error());

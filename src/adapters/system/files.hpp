@@ -10,6 +10,9 @@ namespace muster::system {
 [[nodiscard]] Result<std::string> read_file(const std::string& path,
                                             std::size_t bytes_max = 16 << 20);
 
+/// All of standard input. Errors: invalid_input (over the limit).
+[[nodiscard]] Result<std::string> read_standard_input(std::size_t bytes_max);
+
 /// Writes a file that appears whole or not at all and survives power loss; folders are made.
 [[nodiscard]] Status write_file(const std::string& path, const std::string& bytes, int mode);
 
