@@ -90,7 +90,10 @@ std::optional<TimePoint> parse_http_date(std::string_view text) {
       std::chrono::year{*parts[0]},
       std::chrono::month{static_cast<unsigned>(month - kMonths.begin() + 1)},
       std::chrono::day{static_cast<unsigned>(*parts[1])}};
-  if (!date.ok() || *parts[2] > 23 || *parts[3] > 59 || *parts[4] > 60) return std::nullopt;
+  const bool is_in_range = *parts[0] >= 1678 && *parts[0] <= 2261;
+  if (!is_in_range || !date.ok() || *parts[2] > 23 || *parts[3] > 59 || *parts[4] > 60) {
+    return std::nullopt;
+  }
   return TimePoint{std::chrono::sys_days{date}} + std::chrono::hours{*parts[2]} +
          std::chrono::minutes{*parts[3]} + std::chrono::seconds{*parts[4]};
 }
@@ -114,6 +117,9 @@ std::optional<TimePoint> parse_iso8601(std::string_view text) {
                                          std::chrono::month{static_cast<unsigned>(parts[1])},
                                          std::chrono::day{static_cast<unsigned>(parts[2])}};
   if (!date.ok() || parts[3] > 23 || parts[4] > 59 || parts[5] > 60) return std::nullopt;
+  // Nanoseconds since 1970 in 64 bits reach from 1678 to 2262.
+  if (parts[0] < 1678) return TimePoint::min();
+  if (parts[0] > 2261) return TimePoint::max();
   Duration fraction{0};
   if (is_extended && text.size() > 20) {
     if (text[19] != '.') return std::nullopt;

@@ -20,6 +20,7 @@ using TimePoint = std::chrono::sys_time<std::chrono::nanoseconds>;
 [[nodiscard]] std::string format_iso8601_basic(TimePoint time);
 
 /// Reads `2026-01-02T03:04:05[.fraction]Z` and `20260102T030405Z`; nothing else.
+/// A time before 1678 or after 2261 is told as the earliest or latest there is.
 [[nodiscard]] std::optional<TimePoint> parse_iso8601(std::string_view text);
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, as HTTP's `Date` header has it (RFC 9110, IMF-fixdate).

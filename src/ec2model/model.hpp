@@ -146,8 +146,8 @@ class Model {
   // Images: model_images.cpp.
   Answer<void> deregister_image(const std::string& id, const Gate& gate);
   Answer<std::string> copy_image(const Image& source, const std::string& name,
-                                 const std::string& description, const Tags& tags, const Gate& gate,
-                                 TimePoint now);
+                                 const std::string& description, const Tags& tags,
+                                 const std::string& token, const Gate& gate, TimePoint now);
 
   // Spot: model_spot.cpp.
   /// The requests as they were made; a look afterwards may find them fulfilled.
@@ -201,6 +201,10 @@ class Model {
   [[nodiscard]] const Instance* find(const std::string& id) const;
   [[nodiscard]] const Instance* find_by_address(const std::string& private_address) const;
   [[nodiscard]] const Image* find_image(const std::string& id) const;
+  /// Whether the account may see and use it: its own, or a public one.
+  [[nodiscard]] bool is_visible(const Image& image) const {
+    return image.is_public || image.owner == world_.account;
+  }
   [[nodiscard]] const Vpc* find_vpc(const std::string& id) const;
   [[nodiscard]] const Subnet* find_subnet(const std::string& id) const;
   [[nodiscard]] const SecurityGroup* find_group(const std::string& id) const;
@@ -273,6 +277,7 @@ class Model {
   [[nodiscard]] std::uint64_t next_random() const;
   void set_state(Instance& instance, State state, TimePoint now);
   void release(Instance& instance, TimePoint now);
+  void drop_public_address(Instance& instance);
   void end(Instance& instance, const std::string& code, const std::string& text, TimePoint now);
   void begin_termination(Instance& instance, const std::string& code, const std::string& text,
                          TimePoint now);
@@ -284,6 +289,7 @@ class Model {
   [[nodiscard]] bool is_full(bool is_spot, const std::string& type, const std::string& zone) const;
   [[nodiscard]] Ec2Error no_capacity(bool is_spot, const std::string& type,
                                      const std::string& zone) const;
+  [[nodiscard]] Ec2Error shortage(const LaunchRequest& request, const Place& place) const;
   [[nodiscard]] Answer<void> check_instances(const std::vector<std::string>& ids) const;
   [[nodiscard]] long vcpus_in_use(bool is_spot) const;
   TokenBucket& resource_bucket(const std::string& action);
@@ -292,6 +298,8 @@ class Model {
   /// Follows what became of a spot request's machine.
   void close_spot_request(const Instance& instance, const std::string& code, TimePoint now);
   void fulfil(SpotRequest& request, TimePoint now);
+  /// Open requests wait for room and for a lower price.
+  void retry_spot_requests(TimePoint now);
 
   [[nodiscard]] Answer<SecurityGroup*> group_named(const std::string& id, const std::string& name);
 
@@ -305,6 +313,7 @@ class Model {
   std::map<std::string, Replay> replays_;  // By scope and token.
   std::map<std::string, FleetAnswer> fleet_replays_;
   std::map<std::string, std::string> fingerprints_;  // By action and token.
+  std::map<std::string, std::string> made_;          // What a token made, by action and token.
   std::map<std::string, TokenBucket> buckets_;
   std::map<std::string, Tags> tags_;  // Of everything but instances.
   std::map<std::string, Volume> volumes_;
@@ -318,6 +327,8 @@ class Model {
   std::multimap<TimePoint, Due> due_;
   long vcpus_used_[2] = {0, 0};  // On-demand, spot; of machines that are pending or running.
   unsigned next_host_ = 0;
+  TimePoint spot_retried_at_{};
+  bool is_retrying_ = false;
 };
 
 }  // namespace ec2model

@@ -200,6 +200,7 @@ Answer<std::vector<const Image*>> Model::describe_images(const std::vector<std::
                     fmt::format("Invalid id: \"{}\" (expecting \"ami-...\")", id));
     }
     const Image* image = find_image(id);
+    if (image != nullptr && !is_visible(*image)) image = nullptr;
     if (image == nullptr) missing.push_back(id);
     if (image != nullptr && image->is_deregistered) {
       return refuse("InvalidAMIID.Unavailable",
@@ -233,7 +234,8 @@ Answer<std::vector<const Image*>> Model::describe_images(const std::vector<std::
           return owner == image.owner || (owner == "self" && image.owner == world_.account) ||
                  (!image.owner_alias.empty() && owner == image.owner_alias);
         });
-    if (!is_owned || image.is_deregistered || !is_listed(ids, image.id)) continue;
+    if (!is_owned || image.is_deregistered || !is_visible(image) || !is_listed(ids, image.id))
+      continue;
     if (passes(table, filters, image, tags_of(image.id), *this)) found.push_back(&image);
   }
   return found;

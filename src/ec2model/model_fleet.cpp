@@ -27,7 +27,34 @@ std::vector<std::size_t> order_of(const FleetRequest& request, const std::string
   return order;
 }
 
+/// A price limit is one of the spot market.
+LaunchRequest for_market(LaunchRequest request, bool is_spot) {
+  request.is_spot = is_spot;
+  if (!is_spot) {
+    request.max_price_text.clear();
+    request.max_price_usd_micros.reset();
+  }
+  return request;
+}
+
 }  // namespace
+
+/// Why fewer machines fit than were asked for.
+Ec2Error Model::shortage(const LaunchRequest& request, const Place& place) const {
+  if (free_address_count(*place.subnet) < request.max_count) {
+    return {"InsufficientFreeAddressesInSubnet", 400,
+            fmt::format("There are not enough free addresses in subnet '{}' to satisfy the "
+                        "requested number of instances.",
+                        place.subnet->id)};
+  }
+  if (request.is_spot) {
+    return {"MaxSpotInstanceCountExceeded", 400, "Max spot instance count exceeded"};
+  }
+  return {"VcpuLimitExceeded", 400,
+          fmt::format("You have requested more vCPU capacity than your current vCPU limit of {} "
+                      "allows for the instance bucket that the specified instance type belongs to.",
+                      world_.vcpu_quota)};
+}
 
 Answer<FleetAnswer> Model::create_fleet(const FleetRequest& request, const Gate& gate,
                                         TimePoint now) {
@@ -53,8 +80,7 @@ Answer<FleetAnswer> Model::create_fleet(const FleetRequest& request, const Gate&
     std::vector<long> prices;
     std::vector<Answer<Place>> places;
     for (const FleetRequest::Candidate& candidate : request.candidates) {
-      LaunchRequest one = candidate.launch;
-      one.is_spot = is_spot;
+      LaunchRequest one = for_market(candidate.launch, is_spot);
       one.min_count = one.max_count = 1;
       places.push_back(check_launch(one));
       const InstanceType* type = find_type(one.instance_type);
@@ -84,8 +110,7 @@ Answer<FleetAnswer> Model::create_fleet(const FleetRequest& request, const Gate&
           only_type != candidate.launch.instance_type)
         continue;
       if (request.is_single_zone && !only_zone.empty() && only_zone != zone) continue;
-      LaunchRequest one = candidate.launch;
-      one.is_spot = is_spot;
+      LaunchRequest one = for_market(candidate.launch, is_spot);
       one.max_count = static_cast<int>(std::ceil(missing / candidate.weight));
       one.min_count =
           minimum > 0 ? std::max(1, static_cast<int>(std::ceil(minimum / candidate.weight))) : 1;
@@ -96,6 +121,7 @@ Answer<FleetAnswer> Model::create_fleet(const FleetRequest& request, const Gate&
         answer.failures.push_back({index, is_spot, room.error()});
         continue;
       }
+      if (*room < one.max_count) answer.failures.push_back({index, is_spot, shortage(one, *place)});
       const Answer<Reservation> made = launch(one, *place, *room, now);
       if (!made) {
         answer.failures.push_back({index, is_spot, made.error()});

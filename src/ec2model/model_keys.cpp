@@ -19,8 +19,7 @@ Answer<const KeyPair*> Model::add_key_pair(KeyPair pair, const Tags& tags, const
                               pair.name));
   }
   if (key_pairs_.contains(pair.name)) {
-    return refuse("InvalidKeyPair.Duplicate",
-                  fmt::format("The keypair already exists: {}", pair.name));
+    return refuse("InvalidKeyPair.Duplicate", "The keypair already exists");
   }
   if (key_pairs_.size() >= 5000) {
     return refuse("KeyPairLimitExceeded", "The maximum number of key pairs has been reached.");

@@ -37,6 +37,17 @@ Answer<void> check_form(const LaunchRequest& request) {
     return refuse("InvalidParameterValue",
                   "Invalid value for ClientToken: at most 64 characters are allowed");
   }
+  for (const std::string& id : request.group_ids) {
+    if (!is_well_formed(id, "sg")) {
+      return refuse("InvalidGroupId.Malformed", fmt::format("Invalid id: \"{}\"", id));
+    }
+  }
+  for (const DeviceMapping& device : request.devices) {
+    if (!device.snapshot.empty() && !is_well_formed(device.snapshot, "snap")) {
+      return refuse("InvalidSnapshotID.Malformed",
+                    fmt::format("Invalid id: \"{}\" (expecting \"snap-...\")", device.snapshot));
+    }
+  }
   if (!request.private_address.empty() && !parse_address(request.private_address)) {
     return refuse("InvalidParameterValue",
                   fmt::format("Invalid value '{}' for PrivateIpAddress.", request.private_address));
@@ -53,6 +64,11 @@ Answer<void> check_combinations(const LaunchRequest& request) {
     return refuse("InvalidParameterCombination",
                   "A private IP address can be given to a single instance only");
   }
+  if (request.is_spot && request.is_persistent && request.interruption_behaviour == "terminate") {
+    return refuse("InvalidParameterCombination",
+                  "A persistent Spot Instance request needs the interruption behavior stop or "
+                  "hibernate.");
+  }
   if (!request.is_spot && !request.max_price_text.empty()) {
     return refuse("InvalidParameterCombination",
                   "SpotOptions may be given only with the market type spot");
@@ -64,7 +80,7 @@ Answer<void> check_combinations(const LaunchRequest& request) {
 
 Answer<void> Model::check_known(const LaunchRequest& request) const {
   const Image* image = find_image(request.image);
-  if (image == nullptr) {
+  if (image == nullptr || !is_visible(*image)) {
     return refuse("InvalidAMIID.NotFound",
                   fmt::format("The image id '[{}]' does not exist", request.image));
   }
@@ -446,6 +462,7 @@ void Model::enter(Instance& instance, TimePoint now) {
   ledger_.add_machine(std::move(entry));
   ledger_changes_.push_back(instance.id);
   by_address_[instance.private_address] = instance.id;
+  instance.number = order_.size();
   order_.push_back(instance.id);
   vcpus_used_[instance.spot_request.empty() ? 0 : 1] += type.vcpu_count;
   plan_faults(instance, now);

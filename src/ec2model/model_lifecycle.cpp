@@ -53,6 +53,7 @@ std::optional<TimePoint> Model::next_due() const {
 }
 
 void Model::advance(TimePoint now) {
+  retry_spot_requests(now);
   while (!due_.empty() && due_.begin()->first <= now) {
     const Due due = due_.begin()->second;
     due_.erase(due_.begin());
@@ -77,7 +78,6 @@ void Model::carry_out(const Due& due, TimePoint now) {
     case Due::Kind::stopped:
       if (instance.state != State::stopping) return;
       set_state(instance, State::stopped, now);
-      instance.public_address.clear();
       ledger_.stop_machine(instance.id, now);
       ledger_changes_.push_back(instance.id);
       return;
@@ -144,6 +144,7 @@ void Model::machine_gone(const std::string& id, bool is_shutdown, TimePoint now)
     instance.state_reason_code = "Client.InstanceInitiatedShutdown";
     instance.state_reason = "Client.InstanceInitiatedShutdown: Instance initiated shutdown";
     instance.transition_reason = "User initiated shutdown";
+    drop_public_address(instance);
     set_state(instance, State::stopping, now);
     schedule(Due::Kind::stopped, id, now);
     return advance(now);
@@ -160,11 +161,19 @@ void Model::machine_gone(const std::string& id, bool is_shutdown, TimePoint now)
   release(instance, now);
 }
 
+/// Given back once, and gone from the machine and its interface at the same moment.
+void Model::drop_public_address(Instance& instance) {
+  if (const auto address = parse_address(instance.public_address)) addresses_.erase(*address);
+  instance.public_address.clear();
+  const auto interface = interfaces_.find(instance.interface_id);
+  if (interface != interfaces_.end()) interface->second.public_address.clear();
+}
+
 void Model::release(Instance& instance, TimePoint now) {
   set_state(instance, State::terminated, now);
   instance.ended_at = now;
   addresses_.erase(instance.address);
-  if (const auto address = parse_address(instance.public_address)) addresses_.erase(*address);
+  drop_public_address(instance);
   by_address_.erase(instance.private_address);
   for (const std::string& id : instance.volumes) {
     const auto volume = volumes_.find(id);
@@ -220,7 +229,7 @@ void Model::begin_stop(Instance& instance, const std::string& code, const std::s
   instance.state_reason_code = code;
   instance.state_reason = text;
   instance.transition_reason = "User initiated (" + muster::format_iso8601(now) + ")";
-  if (const auto address = parse_address(instance.public_address)) addresses_.erase(*address);
+  drop_public_address(instance);
   const bool has_machine = !instance.hangs;
   set_state(instance, State::stopping, now);
   if (has_machine) {
@@ -266,9 +275,10 @@ Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<st
     if (kept.empty()) kept = id;
   }
   std::vector<StateChange> changes;
+  std::set<std::string> seen;
   for (const std::string& id : ids) {
     Instance& instance = instances_.at(id);
-    if (kept_zones.contains(instance.zone)) continue;
+    if (kept_zones.contains(instance.zone) || !seen.insert(id).second) continue;
     const State before = instance.state;
     if (before != State::terminated && before != State::shutting_down) {
       begin_termination(instance, kByUser, kByUserText, now);
@@ -467,6 +477,11 @@ Answer<void> Model::modify_instance(const std::string& id, const AttributeChange
       }
     }
   }
+  if (instance.state == State::terminated || instance.state == State::shutting_down) {
+    return refuse(
+        "IncorrectInstanceState",
+        fmt::format("The instance '{}' is not in a state in which it can be modified.", id));
+  }
   if ((change.instance_type || change.user_data) && instance.state != State::stopped) {
     return refuse("IncorrectInstanceState",
                   fmt::format("The instance '{}' is not in the 'stopped' state.", id));
@@ -484,6 +499,9 @@ Answer<void> Model::modify_instance(const std::string& id, const AttributeChange
   if (change.groups) {
     instance.groups = *change.groups;
     interfaces_.at(instance.interface_id).groups = *change.groups;
+  }
+  if (change.has_source_check) {
+    interfaces_.at(instance.interface_id).has_source_check = *change.has_source_check;
   }
   for (const std::string& one : instance.volumes) {
     const auto volume = volumes_.find(one);

@@ -327,6 +327,9 @@ Answer<void> Model::delete_interface(const std::string& id, const Gate& gate) {
 
 Answer<void> Model::delete_volume(const std::string& id, const Gate& gate) {
   const Volume* found = find_volume(id);
+  if (!is_well_formed(id, "vol")) {
+    return refuse("InvalidVolumeID.Malformed", fmt::format("Invalid id: \"{}\"", id));
+  }
   if (found == nullptr) {
     return refuse("InvalidVolume.NotFound", fmt::format("The volume '{}' does not exist.", id));
   }
@@ -364,8 +367,18 @@ Answer<void> Model::deregister_image(const std::string& id, const Gate& gate) {
 
 Answer<std::string> Model::copy_image(const Image& source, const std::string& name,
                                       const std::string& description, const Tags& tags,
-                                      const Gate& gate, TimePoint now) {
+                                      const std::string& token, const Gate& gate, TimePoint now) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789()[] ./-'@_";
+  if (name.size() < 3 || name.size() > 128 ||
+      name.find_first_not_of(kAllowed) != std::string::npos) {
+    return refuse("InvalidAMIName.Malformed",
+                  "AMI names must be between 3 and 128 characters long, and may contain letters, "
+                  "numbers, '(', ')', '.', '-', '/' and '_'");
+  }
   if (auto fine = check_tag_keys(tags); !fine) return again(fine);
+  const std::string key = "CopyImage " + token;
+  if (!token.empty() && made_.contains(key)) return made_.at(key);
   for (const Image& image : world_.images) {
     if (image.name == name && image.owner == world_.account && !image.is_deregistered) {
       return refuse("InvalidAMIName.Duplicate",
@@ -384,6 +397,7 @@ Answer<std::string> Model::copy_image(const Image& source, const std::string& na
   made.creation_date = muster::format_iso8601_millis(now);
   if (!tags.empty()) tags_[made.id] = tags;
   world_.images.push_back(made);
+  if (!token.empty()) made_[key] = made.id;
   return made.id;
 }
 

@@ -106,6 +106,19 @@ void Model::fulfil(SpotRequest& request, TimePoint now) {
   request.updated_at = now;
 }
 
+void Model::retry_spot_requests(TimePoint now) {
+  constexpr std::chrono::seconds kOften{1};
+  if (is_retrying_ || now - spot_retried_at_ < kOften) return;
+  spot_retried_at_ = now;
+  is_retrying_ = true;
+  std::vector<std::string> open;
+  for (const auto& [id, request] : spot_requests_) {
+    if (request.state == "open" && request.instance.empty()) open.push_back(id);
+  }
+  for (const std::string& id : open) fulfil(spot_requests_.at(id), now);
+  is_retrying_ = false;
+}
+
 Answer<std::vector<SpotRequest>> Model::request_spot(const LaunchRequest& request, const Tags& tags,
                                                      const Gate& gate, TimePoint now) {
   LaunchRequest wanted = request;
@@ -170,7 +183,7 @@ Answer<std::vector<const SpotRequest*>> Model::cancel_spot(const std::vector<std
     SpotRequest& request = spot_requests_.at(id);
     if (request.state == "open" || request.state == "active") {
       const auto instance = instances_.find(request.instance);
-      const bool runs = instance != instances_.end() && instance->second.state == State::running;
+      const bool runs = instance != instances_.end() && instance->second.state != State::terminated;
       const bool is_stopped =
           instance != instances_.end() && instance->second.state == State::stopped;
       request.state = "cancelled";

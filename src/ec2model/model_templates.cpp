@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "ec2model/filters.hpp"
 #include "ec2model/ids.hpp"
@@ -90,6 +91,10 @@ Answer<const LaunchTemplate*> Model::create_template(const std::string& name, Te
   if (first.description.size() > 255) {
     return refuse("InvalidParameterValue", "VersionDescription is limited to 255 characters");
   }
+  if (token.size() > 128) {
+    return refuse("InvalidParameterValue",
+                  "Invalid value for ClientToken: at most 128 characters are allowed");
+  }
   if (auto fine = check_tag_keys(tags); !fine) return again(fine);
   if (!gate.permission) return again(gate.permission);
   if (gate.is_dry_run) return dry_run_refusal();
@@ -130,12 +135,10 @@ Answer<const TemplateVersion*> Model::add_template_version(
     const Answer<const TemplateVersion*> from = find_version(**found, source);
     if (!from) return again(from);
     // What the source has and the call does not replace, by top-level name.
+    std::set<std::string> replaced;
+    for (const auto& [key, value] : version.data) replaced.insert(key.substr(0, key.find('.')));
     for (const auto& [key, value] : (*from)->data) {
-      const std::string top = key.substr(0, key.find('.'));
-      const bool is_replaced = std::any_of(
-          version.data.begin(), version.data.end(),
-          [&](const auto& one) { return one.first.substr(0, one.first.find('.')) == top; });
-      if (!is_replaced) version.data.emplace(key, value);
+      if (!replaced.contains(key.substr(0, key.find('.')))) version.data.emplace(key, value);
     }
   }
   if (!gate.permission) return again(gate.permission);
@@ -148,16 +151,20 @@ Answer<const TemplateVersion*> Model::add_template_version(
                     "Arguments on this idempotent request are inconsistent with arguments used in "
                     "previous request(s).");
     }
-    return &to.versions.back();
+    return find_version(to, made_[key]);
   }
   if (!gate.bucket) return again(gate.bucket);
   if (to.versions.size() >= kVersionsMax) {
     return refuse("MaxTemplateVersionLimitExceeded", "The template has too many versions.");
   }
-  version.number = ++to.latest_version;
+  version.number = ++to.last_number;
+  to.latest_version = version.number;
   version.created_at = now;
   to.versions.push_back(std::move(version));
-  if (!token.empty()) fingerprints_[key] = fingerprint;
+  if (!token.empty()) {
+    fingerprints_[key] = fingerprint;
+    made_[key] = std::to_string(to.latest_version);
+  }
   return &to.versions.back();
 }
 
@@ -198,6 +205,7 @@ Answer<void> Model::delete_template_version(const TemplateName& name, const std:
                   fmt::format("The default version {} cannot be deleted.", number));
   }
   std::erase_if(from.versions, [&](const TemplateVersion& one) { return one.number == number; });
+  from.latest_version = from.versions.back().number;
   return {};
 }
 

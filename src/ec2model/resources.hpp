@@ -58,6 +58,7 @@ struct NetworkInterface {
   std::string mac;
   bool deletes_on_termination = true;
   TimePoint attached_at{};
+  bool has_source_check = true;
 };
 
 struct MetadataOptions {
@@ -77,6 +78,7 @@ struct Instance {
   std::string id;
   std::string reservation;
   int launch_index = 0;
+  std::size_t number = 0;  ///< In order of launch, over all reservations.
   State state = State::pending;
   State state_before = State::pending;  ///< What a stale listing shows.
   TimePoint changed_at{};
@@ -143,7 +145,8 @@ struct LaunchTemplate {
   std::string id;
   std::string name;
   long default_version = 1;
-  long latest_version = 1;
+  long latest_version = 1;  ///< The newest that there is.
+  long last_number = 1;     ///< Numbers do not come again.
   TimePoint created_at{};
   std::vector<TemplateVersion> versions;  ///< In order of their numbers, with gaps.
 };

@@ -83,13 +83,17 @@ Answer<std::string> copy_image(const Call& call) {
     return refuse("InvalidParameterValue", fmt::format("Invalid region: [{}]", region));
   const std::string id = call.given.text("SourceImageId");
   const ec2model::Image* source = from->find_image(id);
-  if (source == nullptr || source->is_deregistered) {
+  if (!ec2model::is_well_formed(id, "ami")) {
+    return refuse("InvalidAMIID.Malformed",
+                  fmt::format("Invalid id: \"{}\" (expecting \"ami-...\")", id));
+  }
+  if (source == nullptr || source->is_deregistered || !from->is_visible(*source)) {
     return refuse("InvalidAMIID.NotFound", fmt::format("The image id '[{}]' does not exist", id));
   }
   const ec2model::Image original = *source;
   const auto made =
       call.model.copy_image(original, call.given.text("Name"), call.given.text("Description"),
-                            tags["image"], call.gate, call.now);
+                            tags["image"], call.given.text("ClientToken"), call.gate, call.now);
   if (!made) return again(made);
   return XmlWriter().text("imageId", *made).take();
 }
@@ -315,7 +319,8 @@ void write_interface(XmlWriter& out, const ec2model::NetworkInterface& at, const
   out.text("requesterManaged", "false")
       .text("status", at.instance.empty() ? "available" : "in-use");
   out.text("macAddress", at.mac).text("privateIpAddress", at.private_address);
-  out.text("privateDnsName", private_name(at.private_address)).text("sourceDestCheck", "true");
+  out.text("privateDnsName", private_name(at.private_address));
+  out.boolean("sourceDestCheck", at.has_source_check);
   out.text("interfaceType", "interface");
   write_group_names(out, call.model, at.groups);
   if (!at.instance.empty()) {

@@ -10,7 +10,6 @@ namespace ec2sim {
 
 using ec2model::again;
 using ec2model::GroupRule;
-using ec2model::refuse;
 using muster::wire::XmlWriter;
 
 namespace {

@@ -49,7 +49,7 @@ Answer<std::string> describe_instances(const Call& call) {
   const std::vector<std::string> ids = call.given.list("InstanceId");
   const auto found = call.model.describe_instances(ids, *filters, call.now);
   if (!found) return again(found);
-  const auto page = page_of(call.given, found->size(), {5, 1000, !ids.empty(), "instancesSet"});
+  const auto page = page_of(call, page_keys(*found), {5, 1000, !ids.empty(), "instancesSet"});
   if (!page) return again(page);
   if (auto open = call.gate.pass(); !open) return again(open);
   XmlWriter out;

@@ -154,6 +154,9 @@ Answer<std::string> create_template(const Call& call) {
 }
 
 Answer<std::string> create_version(const Call& call) {
+  if (call.given.below(kData).empty() && !call.given.has("SourceVersion")) {
+    return refuse("MissingParameter", "The request must contain the parameter LaunchTemplateData");
+  }
   const Model::TemplateName name = name_in(call.given);
   const auto made = call.model.add_template_version(
       name, call.given.text("SourceVersion"), version_in(call.given),
@@ -265,7 +268,8 @@ Answer<std::string> describe_versions(const Call& call) {
     const auto all = call.model.describe_templates({}, {}, {});
     for (const ec2model::LaunchTemplate* one : *all) {
       for (const std::string& version : named) {
-        entries.push_back({one, *call.model.find_version(*one, version)});
+        const auto entry = call.model.find_version(*one, version);
+        if (entry) entries.push_back({one, *entry});
       }
     }
   } else {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -23,6 +26,7 @@ struct Surroundings {
 
 /// One call of EC2: its parameters, checked by name, and what stands before it.
 struct Call {
+  const std::string& action;
   const Parameters& given;
   const ec2model::Gate& gate;
   ec2model::Model& model;
@@ -69,13 +73,33 @@ struct PageRule {
   std::string ids_name = "ids";
 };
 
+/// What a token remembers of each item, in ascending order: the next page goes on behind it,
+/// whatever has left the listing meanwhile. Where neither number nor id ascends it is the place.
+template <class T>
+std::vector<std::string> page_keys(const std::vector<T>& found) {
+  std::vector<std::string> keys;
+  for (const T& item : found) {
+    if constexpr (requires { fmt::format("{:09}", item->number); }) {
+      keys.push_back(fmt::format("{:09}", item->number));
+    } else if constexpr (requires { item->id; }) {
+      keys.push_back(item->id);
+    }
+  }
+  const bool ascends =
+      std::adjacent_find(keys.begin(), keys.end(), std::greater_equal<>{}) == keys.end();
+  if (ascends && keys.size() == found.size()) return keys;
+  keys.clear();
+  for (std::size_t i = 0; i < found.size(); ++i) keys.push_back(fmt::format("{:09}", i));
+  return keys;
+}
+
 struct Page {
   std::size_t begin = 0;
   std::size_t end = 0;
   std::string next_token;
 };
 
-[[nodiscard]] Answer<Page> page_of(const Parameters& given, std::size_t count,
+[[nodiscard]] Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys,
                                    const PageRule& rule);
 
 /// `<set><item>…</item>…</set>` of one page of what was found, and the token of the next.
@@ -84,7 +108,7 @@ Answer<std::string> list_page(const Call& call, std::string_view set,
                               const Answer<std::vector<T>>& found, const PageRule& rule,
                               const Write& write) {
   if (!found) return ec2model::again(found);
-  const Answer<Page> page = page_of(call.given, found->size(), rule);
+  const Answer<Page> page = page_of(call, page_keys(*found), rule);
   if (!page) return ec2model::again(page);
   if (auto open = call.gate.pass(); !open) return ec2model::again(open);
   muster::wire::XmlWriter out;

@@ -49,8 +49,8 @@ Answer<std::string> done(const Answer<void>& answer) {
   return XmlWriter().text("return", "true").take();
 }
 
-Answer<Page> page_of(const Parameters& given, std::size_t count, const PageRule& rule) {
-  const auto size = given.integer("MaxResults");
+Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys, const PageRule& rule) {
+  const auto size = call.given.integer("MaxResults");
   if (!size) return again(size);
   if (*size && rule.has_ids) {
     const bool is_new = rule.ids_name.ends_with("Ids") || rule.ids_name.ends_with("Types");
@@ -67,20 +67,21 @@ Answer<Page> page_of(const Parameters& given, std::size_t count, const PageRule&
                               is_small ? rule.smallest : rule.largest));
   }
   Page page;
-  const std::string token = given.text("NextToken");
+  const std::string prefix = call.action + " ";
+  const std::string token = call.given.text("NextToken");
   if (!token.empty()) {
     const auto bytes = muster::wire::base64_decode(token);
-    const auto number = bytes && bytes->starts_with("page:")
-                            ? muster::parse_integer(bytes->substr(5))
-                            : std::nullopt;
-    if (!number || *number < 0) {
+    if (!bytes || !bytes->starts_with(prefix)) {
       return refuse("InvalidNextToken", fmt::format("The token '{}' is invalid", token));
     }
-    page.begin = std::min(count, static_cast<std::size_t>(*number));
+    const std::string last = bytes->substr(prefix.size());
+    page.begin =
+        static_cast<std::size_t>(std::upper_bound(keys.begin(), keys.end(), last) - keys.begin());
   }
-  page.end = *size ? std::min(count, page.begin + static_cast<std::size_t>(**size)) : count;
-  if (page.end < count) {
-    page.next_token = muster::wire::base64_encode(fmt::format("page:{:09}", page.end));
+  page.end =
+      *size ? std::min(keys.size(), page.begin + static_cast<std::size_t>(**size)) : keys.size();
+  if (page.end < keys.size() && page.end > 0) {
+    page.next_token = muster::wire::base64_encode(prefix + keys[page.end - 1]);
   }
   return page;
 }
@@ -107,7 +108,7 @@ Ec2Api::Ec2Api(Universe& universe, ConsoleReader console) : universe_(universe) 
           "InvalidParameterValue",
           fmt::format("Could not resolve the SSM parameter {}: {}", name, found.error().code));
     }
-    return (*found)->value;
+    return found->value;
   };
   around_.region = [this](const ec2model::Model& model,
                           const std::string& name) -> ec2model::Model* {
@@ -149,7 +150,7 @@ ServiceAnswer Ec2Api::answer(const ServiceCall& call) {
   const ec2model::Gate gate{model.permit(action, call.caller.arn),
                             model.throttle(action, is_unfiltered, call.now),
                             is_dry_run->value_or(false)};
-  return {action, entry->second.run({*given, gate, model, around_, call.now})};
+  return {action, entry->second.run({action, *given, gate, model, around_, call.now})};
 }
 
 muster::HttpServerResponse Ec2Api::success(const std::string& action, const std::string& body,

@@ -25,7 +25,8 @@ void write_interface(XmlWriter& out, const ec2model::NetworkInterface& at, const
   out.text("description", at.description).text("ownerId", model.world().account);
   out.text("status", "in-use").text("macAddress", at.mac);
   out.text("privateIpAddress", at.private_address);
-  out.text("privateDnsName", private_name(at.private_address)).text("sourceDestCheck", "true");
+  out.text("privateDnsName", private_name(at.private_address));
+  out.boolean("sourceDestCheck", at.has_source_check);
   write_group_names(out, model, at.groups);
   out.open("attachment").text("attachmentId", "eni-attach-" + at.id.substr(4));
   out.text("deviceIndex", "0").text("status", "attached");

@@ -6,7 +6,6 @@
 
 namespace ec2sim {
 
-using ec2model::again;
 using ec2model::refuse;
 using muster::HttpServerRequest;
 using muster::HttpServerResponse;
@@ -14,6 +13,15 @@ using muster::HttpServerResponse;
 namespace {
 
 constexpr std::string_view kAdminPath = "/_ec2sim/";
+
+/// A mistake of ours is told as EC2 tells one of its own.
+ServiceAnswer answer_of(ServiceApi& service, const ServiceCall& call) {
+  try {
+    return service.answer(call);
+  } catch (const std::exception&) {
+    return {"(unknown)", tl::unexpected<Ec2Error>(service.internal_failure())};
+  }
+}
 
 std::string action_of(const muster::wire::Parameters& parameters) {
   for (const auto& [name, value] : parameters) {
@@ -39,8 +47,9 @@ Gateway::Gateway(Universe& universe, const Authenticator& authenticator, Ec2Api&
 
 ServiceApi& Gateway::service_of(const HttpServerRequest& request,
                                 const std::string& scope_service) {
+  // Every service of the JSON protocol gets its errors as JSON.
   const std::string target = muster::header_value(request.headers, "x-amz-target");
-  if (scope_service == "ssm" || target.starts_with("AmazonSSM.")) return ssm_;
+  if (scope_service == "ssm" || !target.empty()) return ssm_;
   if (scope_service == "sts") return sts_;
   return ec2_;
 }
@@ -119,7 +128,7 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
     events_.called(short_name, error.code);
     co_return service->refusal(error, id);
   }
-  const ServiceAnswer answered = service->answer({request, parameters, *caller, clock_.now()});
+  const ServiceAnswer answered = answer_of(*service, {request, parameters, *caller, clock_.now()});
   events_.called(answered.action, answered.body ? "" : answered.body.error().code);
   HttpServerResponse response = answered.body
                                     ? service->success(answered.action, *answered.body, id)

@@ -113,12 +113,20 @@ Answer<const ParameterStore::Parameter*> ParameterStore::put(Parameter parameter
   return &(parameters_[name] = std::move(parameter));
 }
 
-Answer<const ParameterStore::Parameter*> ParameterStore::get(const std::string& asked) const {
+Answer<ParameterStore::Parameter> ParameterStore::get(const std::string& asked) const {
   std::string name = asked;
   if (name.starts_with("arn:")) {
     const std::size_t at = name.find(":parameter/");
     if (at == std::string::npos) {
       return refuse("ValidationException", "Invalid parameter ARN: " + asked);
+    }
+    const std::string owner = name.substr(0, at);
+    const bool is_ours = owner == fmt::format("arn:aws:ssm:{}:{}", region_, account_) ||
+                         owner == fmt::format("arn:aws:ssm:{}:", region_);
+    if (!is_ours) {
+      return refuse(
+          "AccessDeniedException",
+          fmt::format("not authorized to perform: ssm:GetParameter on resource: {}", asked));
     }
     name = name.substr(at + 10);
     // The slash is part of the ARN; names without a path have none.
@@ -135,14 +143,22 @@ Answer<const ParameterStore::Parameter*> ParameterStore::get(const std::string& 
   const Parameter* found = in(parameters_);
   if (found == nullptr) found = in(public_);
   if (found == nullptr) return refuse("ParameterNotFound", "");
-  if (version && *version != found->version) {
-    return refuse(
-        "ParameterVersionNotFound",
-        fmt::format("Systems Manager could not find version {} of {}. Verify the version and "
-                    "try again.",
-                    *version, bare));
+  if (colon == std::string::npos || (version && *version == found->version)) return *found;
+  const auto history = history_.find(bare);
+  if (version && history != history_.end()) {
+    const auto old = history->second.find(static_cast<long>(*version));
+    if (old != history->second.end()) {
+      Parameter before = *found;
+      before.version = old->first;
+      before.value = old->second;
+      return before;
+    }
   }
-  return found;
+  return refuse(
+      "ParameterVersionNotFound",
+      fmt::format("Systems Manager could not find version {} of {}. Verify the version and "
+                  "try again.",
+                  name.substr(colon + 1), bare));
 }
 
 bool ParameterStore::erase(const std::string& name) {

@@ -32,7 +32,7 @@ class ParameterStore {
   ec2model::Answer<const Parameter*> put(Parameter parameter, bool overwrites,
                                          muster::TimePoint now);
   /// By name, `name:version` or ARN.
-  [[nodiscard]] ec2model::Answer<const Parameter*> get(const std::string& name) const;
+  [[nodiscard]] ec2model::Answer<Parameter> get(const std::string& name) const;
   [[nodiscard]] bool erase(const std::string& name);
   /// Those below a path, with `recursive` also deeper ones, by name.
   [[nodiscard]] std::vector<const Parameter*> below(const std::string& path, bool recursive) const;

@@ -140,7 +140,10 @@ Answer<Parameters> Parameters::check(const muster::wire::Parameters& given,
     } else if (is_not_played(name)) {
       return refuse("UnsupportedOperation",
                     fmt::format("The simulator does not play the parameter {}", name));
-    } else if (!contains_any(name, kIgnored)) {
+    } else if (contains_any(name, kIgnored)) {
+      // A template gives back what it was given.
+      if (name.starts_with("LaunchTemplateData.")) out.values_[name] = value;
+    } else {
       return refuse("UnknownParameter", fmt::format("The parameter {} is not recognized", name));
     }
   }

@@ -194,7 +194,7 @@ Status ProcessHost::boot(Machine& machine) {
 Status ProcessHost::start(const MachineSpec& spec) {
   auto machine = std::make_unique<Machine>(executor_);
   machine->spec = spec;
-  const Status booted = boot(*machine);
+  Status booted = boot(*machine);
   log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
   if (!booted) {
     remove_disk(dir_of(spec.id));

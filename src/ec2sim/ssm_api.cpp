@@ -60,7 +60,7 @@ Answer<Node> get_one(const Node& body, ParameterStore& store) {
   if (name.empty()) return missing("name");
   const auto found = store.get(name);
   if (!found) return again(found);
-  return Node::mapping().set("Parameter", describe(**found, store, flag(body, "WithDecryption")));
+  return Node::mapping().set("Parameter", describe(*found, store, flag(body, "WithDecryption")));
 }
 
 std::vector<std::string> names_in(const Node& body) {
@@ -80,7 +80,7 @@ Answer<Node> get_several(const Node& body, ParameterStore& store) {
   Node invalid = Node::sequence();
   for (const std::string& name : names) {
     const auto one = store.get(name);
-    if (one) found.items.push_back(describe(**one, store, flag(body, "WithDecryption")));
+    if (one) found.items.push_back(describe(*one, store, flag(body, "WithDecryption")));
     if (!one) invalid.items.push_back(Node::string(name));
   }
   return Node::mapping().set("Parameters", found).set("InvalidParameters", invalid);
@@ -226,6 +226,9 @@ Answer<Node> erase_several(const Node& body, ParameterStore& store) {
 }
 
 Answer<Node> describe_all(const Node& body, ParameterStore& store) {
+  if (body.find("Filters") != nullptr) {
+    return refuse("InvalidFilterKey", "The simulator plays ParameterFilters, not Filters.");
+  }
   std::vector<Node> found;
   for (const Parameter* one : store.all()) {
     const Answer<bool> fits = passes(body, *one);
@@ -309,7 +312,11 @@ Ec2Error SsmApi::translate(Ec2Error error) const {
     return {"UnrecognizedClientException", 400,
             "The security token included in the request is invalid."};
   }
-  if (error.code == "RequestExpired") return {"ExpiredTokenException", 400, error.message};
+  if (error.code == "RequestExpired") {
+    const bool is_skew = error.message.starts_with("Request");
+    return {is_skew ? "InvalidSignatureException" : "ExpiredTokenException", 400,
+            is_skew ? "Signature expired" : error.message};
+  }
   if (error.code == "SignatureDoesNotMatch")
     return {"InvalidSignatureException", 400, error.message};
   if (error.code == "MissingAuthenticationToken") {

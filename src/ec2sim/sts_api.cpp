@@ -199,7 +199,11 @@ Ec2Error StsApi::translate(Ec2Error error) const {
   if (error.code == "AuthFailure") {
     return {"InvalidClientTokenId", 403, "The security token included in the request is invalid."};
   }
-  if (error.code == "RequestExpired") return {"ExpiredToken", 403, error.message};
+  if (error.code == "RequestExpired") {
+    const bool is_skew = error.message.starts_with("Request");
+    return {is_skew ? "SignatureDoesNotMatch" : "ExpiredToken", 403,
+            is_skew ? "Signature expired" : error.message};
+  }
   return error;
 }
 

@@ -14,7 +14,6 @@ using ec2model::World;
 using muster::ErrorKind;
 using muster::fail;
 using muster::Finding;
-using muster::Member;
 using muster::Node;
 
 namespace {
