@@ -535,9 +535,9 @@ def test_latest_after_the_latest_was_deleted(record):
         LaunchTemplateName="latest-lost", LaunchTemplateData={"KeyName": "x"}
     )
     record.ec2.delete_launch_template_versions(LaunchTemplateName="latest-lost", Versions=["2"])
-    shows = record.ec2.describe_launch_template_versions(Versions=["$Latest"])[
-        "LaunchTemplateVersions"
-    ]
+    shows = record.ec2.describe_launch_template_versions(
+        LaunchTemplateName="latest-lost", Versions=["$Latest"]
+    )["LaunchTemplateVersions"]
     assert [one["VersionNumber"] for one in shows] == [1]
 
 
