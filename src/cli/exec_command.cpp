@@ -131,7 +131,18 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   plan.request.run = RunId("run-" + id);
   build->metadata.machine = pool->name.value();
   pipeline::CompileOptions options = compile_options(*build, flags.build, root, id);
-  options.is_privileged = pool->privileged;
+  options.is_privileged = pool->privileged && !flags.build.is_untrusted;
+  const auto privileged =
+      std::find_if(build->pipeline.steps.begin(), build->pipeline.steps.end(),
+                   [](const pipeline::Step& step) { return step.is_privileged; });
+  if (!pool->privileged && privileged != build->pipeline.steps.end()) {
+    return fail(
+        ErrorKind::invalid_input,
+        fmt::format("step {} asks for privileged, and pool {} forbids it", privileged->name,
+                    pool->name.value()),
+        fmt::format("Set pools.{}.privileged: true, or name another pool.", pool->name.value()),
+        "E0301");
+  }
   options.time_max = *time_max;
   plan.request.stage = pipeline::compile(build->pipeline, build->metadata, options);
   plan.request.pool = std::move(*pool);
@@ -146,25 +157,34 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   return plan;
 }
 
+StageOutcome outcome_of(RunState state) {
+  switch (state) {
+    case RunState::passed: return StageOutcome::passed;
+    case RunState::failed: return StageOutcome::failed;
+    case RunState::killed: return StageOutcome::killed;
+    default: return StageOutcome::errored;
+  }
+}
+
 /// What is recorded of a run that was cut off. Errors: not_found (with the runs there are),
 /// conflict (it has ended).
 Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Clock* clock) {
-  Task<Result<std::vector<RunRecord>>> listing = runs->list_runs(1000);
-  const Result<std::vector<RunRecord>> all = co_await std::move(listing);
-  if (!all) co_return tl::unexpected<Error>(all.error());
-  std::vector<std::string> open;
-  const RunRecord* record = nullptr;
-  for (const RunRecord& one : *all) {
-    if (one.state == RunState::running) open.push_back(one.id.value());
-    if (one.id.value() == name) record = &one;
-  }
-  if (record == nullptr) {
+  Task<Result<RunRecord>> finding = runs->find_run(RunId(name));
+  const Result<RunRecord> record = co_await std::move(finding);
+  if (!record && record.error().kind == ErrorKind::not_found) {
+    Task<Result<std::vector<RunRecord>>> listing = runs->list_open_runs(10);
+    const Result<std::vector<RunRecord>> waiting = co_await std::move(listing);
+    if (!waiting) co_return tl::unexpected<Error>(waiting.error());
+    std::vector<std::string> names;
+    for (const RunRecord& one : *waiting) names.push_back(one.id.value());
     co_return fail(ErrorKind::not_found, fmt::format("there is no run {}", name),
-                   open.empty() ? "No run waits to be resumed."
-                                : fmt::format("These wait: {}.", fmt::join(open, ", ")),
+                   names.empty() ? "No run waits to be resumed."
+                                 : fmt::format("These wait: {}.", fmt::join(names, ", ")),
                    "E0442");
   }
-  if (record->state != RunState::running) {
+  if (!record) co_return tl::unexpected<Error>(record.error());
+  const bool has_ended = record->state != RunState::running;
+  if (has_ended && record->sealed.empty()) {
     co_return fail(ErrorKind::conflict, fmt::format("{} has ended", name), "Start a new run.",
                    "E0443");
   }
@@ -173,7 +193,8 @@ Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Cl
   Plan plan;
   plan.cluster = stored->cluster;
   plan.region = stored->region;
-  plan.summary = "resumed";
+  plan.aws_profile = stored->aws_profile;
+  plan.summary = has_ended ? "resumed, to end its machine" : "resumed";
   plan.started_at = record->created_at;
   plan.request.run = record->id;
   plan.request.pool = std::move(stored->pool);
@@ -189,6 +210,7 @@ Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Cl
   Result<std::vector<StepRecord>> steps = co_await std::move(reading);
   if (!steps) co_return tl::unexpected<Error>(steps.error());
   plan.request.earlier->steps = std::move(*steps);
+  if (has_ended) plan.request.earlier->outcome = outcome_of(record->state);
   const Result<std::string> bundle =
       system::read_file(state_folder() + "/runs/" + name + "/bundle", std::size_t{1} << 32);
   if (bundle) plan.request.bundle = *bundle;
@@ -201,6 +223,7 @@ Task<Status> record_plan(RunStore* runs, const Plan* plan, std::string region, S
   RunPlan stored;
   stored.cluster = plan->cluster;
   stored.region = std::move(region);
+  stored.aws_profile = plan->aws_profile;
   stored.pool = plan->request.pool;
   stored.stage = plan->request.stage;
   stored.bundle_ref = plan->request.bundle_ref;
@@ -348,7 +371,8 @@ Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* comm
   aws::Ec2ClientOptions client_options{endpoint->value, region.value};
   client_options.attempts_max = aws::attempts_max(environment, *profile);
   client_options.before_retry = [&budget](std::string action) {
-    return budget.acquire(std::move(action), CallPriority::launch);
+    const CallPriority priority = priority_of(action);
+    return budget.acquire(std::move(action), priority);
   };
   aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log, client_options);
   aws::Ec2Cloud ec2(client);
@@ -387,6 +411,7 @@ Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* comm
   signals.cancel();
   Task<> joining = signals.join();
   co_await std::move(joining);
+  if (result && result->is_clean) (*folder)->remove_bundle();
   *exit_code = result ? print_result(*result, renderer) : report(result.error());
 }
 

@@ -99,6 +99,8 @@ struct StepLogs::Log {
   }
 };
 
+void RunFolder::remove_bundle() const { ::unlink(bundle_path().c_str()); }
+
 StepLogs::StepLogs(RunObserver& next, std::string folder)
     : next_(next), folder_(std::move(folder)) {}
 

@@ -22,6 +22,7 @@ class RunFolder {
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::string bundle_path() const { return path_ + "/bundle"; }
+  void remove_bundle() const;
 
  private:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}

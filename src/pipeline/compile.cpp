@@ -35,23 +35,34 @@ RunPolicy run_policy_of(const Conditions& when) {
   return RunPolicy::on_success;
 }
 
+/// As it stands where the shell leaves it alone; quoted otherwise.
+std::string shell_word(const std::string& text) {
+  const bool is_plain = !text.empty() && text.find_first_not_of(
+                                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                             "0123456789_-./:@%+=,") == std::string::npos;
+  return is_plain ? text : shell_quote(text);
+}
+
 std::vector<std::string> clone_commands(const Clone& clone, const Metadata& metadata) {
-  const std::string& branch = metadata.target_branch;
+  const std::string branch = shell_word(metadata.target_branch);
+  const std::string branch_ref = shell_word("+refs/heads/" + metadata.target_branch + ":");
   const std::string flags = clone.depth > 0 ? fmt::format("--depth={}", clone.depth) : "";
-  std::vector<std::string> commands{"git init", "git remote add origin " + metadata.repo_git_url};
+  std::vector<std::string> commands{"git init",
+                                    "git remote add origin " + shell_word(metadata.repo_git_url)};
   if (metadata.ref.starts_with("refs/tags/")) {
-    commands.push_back(fmt::format("git fetch {} origin +{}:", flags, metadata.ref));
+    commands.push_back(
+        fmt::format("git fetch {} origin {}", flags, shell_word("+" + metadata.ref + ":")));
     commands.push_back("git checkout -qf FETCH_HEAD");
   } else if (metadata.ref.starts_with("refs/pull/") ||
              metadata.ref.starts_with("refs/pull-requests/") ||
              metadata.ref.starts_with("refs/merge-requests/")) {
-    commands.push_back(fmt::format("git fetch {} origin +refs/heads/{}:", flags, branch));
+    commands.push_back(fmt::format("git fetch {} origin {}", flags, branch_ref));
     commands.push_back("git checkout " + branch);
-    commands.push_back(fmt::format("git fetch origin {}:", metadata.ref));
-    commands.push_back("git merge " + metadata.commit);
+    commands.push_back(fmt::format("git fetch origin {}", shell_word(metadata.ref + ":")));
+    commands.push_back("git merge " + shell_word(metadata.commit));
   } else {
-    commands.push_back(fmt::format("git fetch {} origin +refs/heads/{}:", flags, branch));
-    const std::string what = metadata.commit.empty() ? "FETCH_HEAD" : metadata.commit;
+    commands.push_back(fmt::format("git fetch {} origin {}", flags, branch_ref));
+    const std::string what = metadata.commit.empty() ? "FETCH_HEAD" : shell_word(metadata.commit);
     commands.push_back(fmt::format("git checkout {} -b {}", what, branch));
   }
   return commands;
@@ -257,7 +268,8 @@ class Compiler {
     for (const VolumeMount& mount : from.volumes) add_mount(step, mount);
     step.devices.insert(step.devices.end(), from.devices.begin(), from.devices.end());
     step.options = from.options;
-    step.is_privileged = from.is_privileged || is_privileged_by_rule(from);
+    step.is_privileged =
+        options_.is_privileged && (from.is_privileged || is_privileged_by_rule(from));
     step.depends_on = from.depends_on;
     step.run_policy = run_policy_of(from.when);
     step.failure = from.failure;
@@ -299,7 +311,7 @@ class Compiler {
   /// step does nothing of its own.
   [[nodiscard]] bool is_privileged_by_rule(const Step& step) const {
     if (step.image.empty()) return false;
-    if (pipeline_.type == "vm" || pipeline_.type == "aws") return options_.is_privileged;
+    if (pipeline_.type == "vm" || pipeline_.type == "aws") return true;
     static constexpr std::array<std::string_view, 6> kImages{"plugins/docker", "plugins/acr",
                                                              "plugins/ecr",    "plugins/gcr",
                                                              "plugins/heroku", "plugins/gar"};

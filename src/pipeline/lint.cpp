@@ -29,11 +29,10 @@ class Linter {
     }
     for (const Volume& volume : pipeline_.volumes) {
       if (volume.name.empty()) error(pipeline_.mark, "linter: missing volume name");
-      const bool is_docker = pipeline_.type == "docker";
-      if (is_docker && !is_trusted_ && !volume.host_path.empty()) {
+      if (!is_trusted_ && !volume.host_path.empty()) {
         error(pipeline_.mark, "linter: untrusted repositories cannot mount host volumes");
       }
-      if (is_docker && !is_trusted_ && volume.is_memory) {
+      if (!is_trusted_ && volume.is_memory) {
         error(pipeline_.mark, "linter: untrusted repositories cannot mount in-memory volumes");
       }
     }
@@ -95,9 +94,9 @@ class Linter {
     }
   }
 
-  /// What Drone's docker runner refuses an untrusted repository, in its words.
+  /// What Drone's docker runner refuses an untrusted repository, in its words; here for every type.
   void check_trust(const Step& step) {
-    if (is_trusted_ || pipeline_.type != "docker") return;
+    if (is_trusted_) return;
     const auto refuse = [&](bool is_used, std::string_view what) {
       if (!is_used) return;
       error(step.mark,

@@ -72,8 +72,12 @@ class RunStore {
   virtual Task<Status> add_run(RunRecord run) = 0;
   virtual Task<Status> set_run_state(RunId id, RunState state) = 0;
   virtual Task<Status> set_run_host_keys(RunId id, std::string host_keys) = 0;
-  /// Newest first.
-  virtual Task<Result<std::vector<RunRecord>>> list_runs(int count_max) = 0;
+  /// Drops what was sealed: the run will not be gone on with.
+  virtual Task<Status> forget_run_plan(RunId id) = 0;
+  /// Errors: not_found.
+  virtual Task<Result<RunRecord>> find_run(RunId id) = 0;
+  /// Those that wait to be gone on with, without what is sealed; newest first.
+  virtual Task<Result<std::vector<RunRecord>>> list_open_runs(int count_max) = 0;
   virtual Task<Status> save_step(RunId id, StepRecord step) = 0;
   virtual Task<Result<std::vector<StepRecord>>> steps_of(RunId id) = 0;
 };

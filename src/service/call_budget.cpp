@@ -93,6 +93,17 @@ bool CallBudget::is_first(const Waiter& waiter) const {
   });
 }
 
+CallPriority priority_of(const std::string& action) {
+  static const std::map<std::string, CallPriority> table{
+      {"TerminateInstances", CallPriority::terminate}, {"StopInstances", CallPriority::terminate},
+      {"RunInstances", CallPriority::launch},          {"CreateFleet", CallPriority::launch},
+      {"StartInstances", CallPriority::start},         {"CreateTags", CallPriority::tag}};
+  const auto found = table.find(action);
+  if (found != table.end()) return found->second;
+  const bool is_question = action.starts_with("Describe") || action.starts_with("Get");
+  return is_question ? CallPriority::describe : CallPriority::housekeeping;
+}
+
 Task<> CallBudget::acquire(std::string action, CallPriority priority, int resources) {
   const Waiter waiter{priority, next_number_++, action};
   /// Takes the waiter out again, also when it is cancelled.
@@ -141,60 +152,54 @@ Task<Result<LaunchAnswer>> BudgetedCloud::launch(FrozenCall call) {
   const int count = call.count;
   std::string action = call.action;
   Task<Result<LaunchAnswer>> launching = cloud_.launch(std::move(call));
-  Task<Result<LaunchAnswer>> within =
-      within_budget(std::move(action), CallPriority::launch, count, std::move(launching));
+  Task<Result<LaunchAnswer>> within = within_budget(std::move(action), count, std::move(launching));
   co_return co_await std::move(within);
 }
 
 Task<Result<std::vector<CloudInstance>>> BudgetedCloud::list_instances(InstanceFilter filter) {
   Task<Result<std::vector<CloudInstance>>> listing = cloud_.list_instances(std::move(filter));
   Task<Result<std::vector<CloudInstance>>> within =
-      within_budget("DescribeInstances", CallPriority::describe, 0, std::move(listing));
+      within_budget("DescribeInstances", 0, std::move(listing));
   co_return co_await std::move(within);
 }
 
 Task<Status> BudgetedCloud::terminate(std::vector<InstanceId> ids) {
   const int count = static_cast<int>(ids.size());
   Task<Status> ending = cloud_.terminate(std::move(ids));
-  Task<Status> within =
-      within_budget("TerminateInstances", CallPriority::terminate, count, std::move(ending));
+  Task<Status> within = within_budget("TerminateInstances", count, std::move(ending));
   co_return co_await std::move(within);
 }
 
 Task<Status> BudgetedCloud::stop(std::vector<InstanceId> ids, bool hibernates) {
   const int count = static_cast<int>(ids.size());
   Task<Status> stopping = cloud_.stop(std::move(ids), hibernates);
-  Task<Status> within =
-      within_budget("StopInstances", CallPriority::terminate, count, std::move(stopping));
+  Task<Status> within = within_budget("StopInstances", count, std::move(stopping));
   co_return co_await std::move(within);
 }
 
 Task<Status> BudgetedCloud::start(std::vector<InstanceId> ids) {
   const int count = static_cast<int>(ids.size());
   Task<Status> starting = cloud_.start(std::move(ids));
-  Task<Status> within =
-      within_budget("StartInstances", CallPriority::start, count, std::move(starting));
+  Task<Status> within = within_budget("StartInstances", count, std::move(starting));
   co_return co_await std::move(within);
 }
 
 Task<Status> BudgetedCloud::tag(std::vector<std::string> resource_ids,
                                 std::map<std::string, std::string> tags) {
   Task<Status> tagging = control_.tag(std::move(resource_ids), std::move(tags));
-  Task<Status> within = within_budget("CreateTags", CallPriority::tag, 0, std::move(tagging));
+  Task<Status> within = within_budget("CreateTags", 0, std::move(tagging));
   co_return co_await std::move(within);
 }
 
 Task<Result<std::string>> BudgetedCloud::console_output(InstanceId id) {
   Task<Result<std::string>> reading = control_.console_output(std::move(id));
-  Task<Result<std::string>> within =
-      within_budget("GetConsoleOutput", CallPriority::describe, 0, std::move(reading));
+  Task<Result<std::string>> within = within_budget("GetConsoleOutput", 0, std::move(reading));
   co_return co_await std::move(within);
 }
 
 Task<Status> BudgetedCloud::modify(InstanceId id, InstanceChange change) {
   Task<Status> changing = control_.modify(std::move(id), std::move(change));
-  Task<Status> within =
-      within_budget("ModifyInstanceAttribute", CallPriority::housekeeping, 0, std::move(changing));
+  Task<Status> within = within_budget("ModifyInstanceAttribute", 0, std::move(changing));
   co_return co_await std::move(within);
 }
 

@@ -15,6 +15,9 @@ namespace muster {
 /// What goes first when calls have to wait; lower is earlier.
 enum class CallPriority { terminate, launch, start, describe, tag, housekeeping };
 
+/// How urgent an action of EC2 is.
+[[nodiscard]] CallPriority priority_of(const std::string& action);
+
 /// Keeps the calls of one account and region within what EC2 grants (EC2 developer guide, "Request
 /// throttling"): a token bucket an action, refilled at four fifths of the published rate. When
 /// EC2 throttles all the same, the bucket goes down to 70 % of the rate at which calls were sent,
@@ -91,8 +94,8 @@ class BudgetedCloud : public Cloud, public CloudControl {
 
  private:
   template <class T>
-  Task<T> within_budget(std::string action, CallPriority priority, int resources, Task<T> call) {
-    Task<> waiting = budget_.acquire(action, priority, resources);
+  Task<T> within_budget(std::string action, int resources, Task<T> call) {
+    Task<> waiting = budget_.acquire(action, priority_of(action), resources);
     co_await std::move(waiting);
     T answer = co_await std::move(call);
     if (!answer && answer.error().kind == ErrorKind::throttled) budget_.throttled(action);

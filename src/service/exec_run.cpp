@@ -4,9 +4,25 @@
 
 #include "base/race.hpp"
 #include "service/boot_data.hpp"
+#include "service/persist.hpp"
 #include "service/run_record.hpp"
 
 namespace muster {
+namespace {
+
+constexpr Duration kPatience = std::chrono::minutes{2};
+
+RunState state_of(StageOutcome outcome) {
+  switch (outcome) {
+    case StageOutcome::passed: return RunState::passed;
+    case StageOutcome::failed: return RunState::failed;
+    case StageOutcome::errored: return RunState::errored;
+    case StageOutcome::killed: return RunState::killed;
+  }
+  return RunState::errored;
+}
+
+}  // namespace
 
 ExecRun::ExecRun(boost::asio::any_io_executor executor, Parts parts)
     : executor_(std::move(executor)), parts_(parts), interrupted_(executor_) {}
@@ -27,7 +43,7 @@ Task<Status> ExecRun::unpack_bundle(Machine* machine, const ExecRunRequest* requ
   command.command = fmt::format(
       // Whole or not at all: an earlier part of the run may have done it, or have died at it.
       "umask 077; if [ -d {0}/repo.git ]; then cat > /dev/null; exit 0; fi; "
-      "mkdir -p {0} && cat > {0}/repo.bundle && "
+      "mkdir -p {0} && cat > {0}/repo.bundle && [ \"$(wc -c < {0}/repo.bundle)\" -eq {2} ] && "
       "{{ command -v git > /dev/null || {{ echo 'the image has no git' >&2; exit 3; }}; }} && "
       "rm -rf {0}/repo.part && git clone -q --bare {0}/repo.bundle {0}/repo.part && {1}"
       "mv {0}/repo.part {0}/repo.git",
@@ -35,9 +51,11 @@ Task<Status> ExecRun::unpack_bundle(Machine* machine, const ExecRunRequest* requ
       request->bundle_ref.empty()
           ? std::string()
           : fmt::format("git -C {}/repo.part update-ref {} {} && ", shell_quote(root),
-                        shell_quote(request->bundle_ref), shell_quote(request->bundle_commit)));
+                        shell_quote(request->bundle_ref), shell_quote(request->bundle_commit)),
+      request->bundle.size());
   command.input = request->bundle;
-  Task<Result<ExecResult>> running = machine->run(std::move(command));
+  Task<Result<ExecResult>> running = persist<ExecResult>(
+      parts_.clock, kPatience, [&]() -> Task<Result<ExecResult>> { return machine->run(command); });
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return within("copy the repository to", machine_id(), result.error());
   if (result->exit.code == 0) co_return Status();
@@ -88,15 +106,23 @@ class StoredJournal : public StepJournal {
 /// The machine of the run's earlier part, or a new one.
 Task<Status> ExecRun::obtain_machine(const ExecRunRequest* request) {
   if (request->earlier) {
-    Task<Result<LaunchedMachine>> adopting = parts_.launcher.adopt(request->run);
-    Result<LaunchedMachine> adopted = co_await std::move(adopting);
-    if (adopted) {
-      machine_ = std::move(*adopted);
+    is_debt_unknown_ = true;
+    Task<Result<std::optional<LaunchedMachine>>> finding = parts_.launcher.find_owed(request->run);
+    Result<std::optional<LaunchedMachine>> owed = co_await std::move(finding);
+    if (!owed) co_return tl::unexpected<Error>(owed.error());
+    is_debt_unknown_ = false;
+    if (*owed) {
+      machine_ = std::move(**owed);
+      Task<Result<LaunchedMachine>> refreshing = parts_.launcher.refresh(*machine_);
+      Result<LaunchedMachine> refreshed = co_await std::move(refreshing);
+      if (!refreshed) co_return tl::unexpected<Error>(refreshed.error());
+      machine_ = std::move(*refreshed);
       machine_->host_keys = request->earlier->host_keys;
       co_return Status();
     }
-    if (adopted.error().kind != ErrorKind::not_found) {
-      co_return tl::unexpected<Error>(adopted.error());
+    if (!request->earlier->steps.empty()) {
+      co_return fail(ErrorKind::unavailable, "the machine on which the run's steps were is gone",
+                     "Run the pipeline again.", "E0423");
     }
   }
   Task<Result<LaunchedMachine>> launching = parts_.launcher.launch(request->pool, request->run);
@@ -191,37 +217,66 @@ Task<> ExecRun::clean_up(ExecRunResult* result) {
     Task<Status> ending = parts_.launcher.terminate_unfinished();
     ended = co_await std::move(ending);
   }
-  if (ended) {
+  if (ended && !is_debt_unknown_) {
     machine_.reset();
     co_return;
   }
   result->is_clean = false;
-  result->left_behind = fmt::format(
-      "{} could not be ended: {}. Its dead-man timer ends it; or terminate it by hand.",
-      machine_ ? machine_id() : "a machine that may have been launched", ended.error().describe());
+  result->left_behind =
+      ended ? "whether the run still has a machine could not be found out; resume it again"
+            : fmt::format(
+                  "{} could not be ended: {}. Its dead-man timer ends it; or terminate it by hand.",
+                  machine_ ? machine_id() : "a machine that may have been launched",
+                  ended.error().describe());
 }
 
-Task<> ExecRun::note_end(RunId run, const Result<ExecRunResult>* result) {
-  RunState state = RunState::killed;
-  if (result != nullptr && !*result) state = RunState::errored;
-  if (result != nullptr && *result) {
-    switch ((*result)->stage.outcome) {
-      case StageOutcome::passed: state = RunState::passed; break;
-      case StageOutcome::failed: state = RunState::failed; break;
-      case StageOutcome::errored: state = RunState::errored; break;
-      case StageOutcome::killed: state = RunState::killed; break;
-    }
-  }
-  Task<Status> noting = parts_.runs.set_run_state(std::move(run), state);
+Task<> ExecRun::note_end(RunId run, StageOutcome outcome) {
+  Task<Status> noting = parts_.runs.set_run_state(std::move(run), state_of(outcome));
   const Status noted = co_await std::move(noting);
   if (!noted) parts_.log.error("run_not_closed", {{"error", noted.error().describe()}});
 }
 
+/// Nothing is owed any more: what was kept to go on with, secrets and all, may go.
+Task<> ExecRun::forget_plan(RunId run) {
+  Task<Status> forgetting = parts_.runs.forget_run_plan(std::move(run));
+  const Status forgotten = co_await std::move(forgetting);
+  if (!forgotten) parts_.log.error("plan_not_forgotten", {{"error", forgotten.error().describe()}});
+}
+
+/// The run came to its end, and its program was killed before the machine's.
+Task<Result<ExecRunResult>> ExecRun::finish_ended(ExecRunRequest request) {
+  Task<Result<std::optional<LaunchedMachine>>> finding = parts_.launcher.find_owed(request.run);
+  Result<std::optional<LaunchedMachine>> owed = co_await std::move(finding);
+  if (!owed) co_return tl::unexpected<Error>(owed.error());
+  machine_ = std::move(*owed);
+  ExecRunResult result;
+  result.stage.outcome = *request.earlier->outcome;
+  Task<> cleanup = clean_up(&result);
+  co_await std::move(cleanup);
+  if (result.is_clean) {
+    Task<> forgetting = forget_plan(request.run);
+    co_await std::move(forgetting);
+  } else {
+    parts_.observer.note(result.left_behind);
+  }
+  co_return result;
+}
+
 Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
+  if (request.earlier && request.earlier->outcome) {
+    Task<Result<ExecRunResult>> finishing = finish_ended(std::move(request));
+    co_return co_await std::move(finishing);
+  }
   std::optional<Result<ExecRunResult>> result;
   Task<> working = work(&request, &result);
   Task<> ending = wait_for_end(request.time_max);
   co_await race(std::move(working), std::move(ending));
+  const bool has_error = result && !*result;
+  if (!has_error) {
+    // Committed before the machine is ended: a run that is cut off now has its result.
+    Task<> noting = note_end(request.run, result ? (*result)->stage.outcome : StageOutcome::killed);
+    co_await std::move(noting);
+  }
   ExecRunResult cleaning;
   if (is_interrupted_ && machine_) {
     parts_.observer.note(fmt::format("interrupted: ending {}", machine_id()));
@@ -229,8 +284,15 @@ Task<Result<ExecRunResult>> ExecRun::run(ExecRunRequest request) {
   Task<> cleanup = clean_up(&cleaning);
   co_await std::move(cleanup);
   if (!cleaning.is_clean && !is_interrupted_) parts_.observer.note(cleaning.left_behind);
-  Task<> closing = note_end(request.run, result ? &*result : nullptr);
-  co_await std::move(closing);
+  // A run that could not go on stays open for as long as it may owe a machine.
+  if (cleaning.is_clean) {
+    if (has_error) {
+      Task<> noting = note_end(request.run, StageOutcome::errored);
+      co_await std::move(noting);
+    }
+    Task<> forgetting = forget_plan(request.run);
+    co_await std::move(forgetting);
+  }
   if (is_interrupted_) {
     co_return fail(ErrorKind::cancelled, cleaning.is_clean ? "" : cleaning.left_behind);
   }

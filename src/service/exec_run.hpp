@@ -27,6 +27,7 @@ struct ExecRunRequest {
   struct Earlier {
     std::vector<HostKey> host_keys;
     std::vector<StepRecord> steps;
+    std::optional<StageOutcome> outcome;  ///< It came to its end; only the machine's is owed.
   };
   std::optional<Earlier> earlier;
 };
@@ -66,7 +67,9 @@ class ExecRun {
   Task<> work(const ExecRunRequest* request, std::optional<Result<ExecRunResult>>* result);
   Task<Result<ExecRunResult>> work_on_machine(const ExecRunRequest* request);
   Task<Status> obtain_machine(const ExecRunRequest* request);
-  Task<> note_end(RunId run, const Result<ExecRunResult>* result);
+  Task<> note_end(RunId run, StageOutcome outcome);
+  Task<> forget_plan(RunId run);
+  Task<Result<ExecRunResult>> finish_ended(ExecRunRequest request);
   Task<Status> unpack_bundle(Machine* machine, const ExecRunRequest* request);
   Task<> keep_alive(Machine* machine, Duration dead_man);
   Task<> wait_for_end(Duration time_max);
@@ -77,6 +80,7 @@ class ExecRun {
   std::optional<LaunchedMachine> machine_;
   Event interrupted_;
   bool is_interrupted_ = false;
+  bool is_debt_unknown_ = false;  // Whether the run owes a machine could not be found out.
 };
 
 }  // namespace muster

@@ -41,6 +41,12 @@ bool is_outcome_unknown(ErrorKind kind) {
   return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
 }
 
+/// Who is turned away at the door learns nothing of an earlier attempt.
+bool tells_that_it_never_was(ErrorKind kind) {
+  return !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
+         kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
+}
+
 }  // namespace
 
 Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region)
@@ -103,10 +109,8 @@ Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
     if (launched) co_return launched;
     const ErrorKind kind = launched.error().kind;
     may_have_acted = may_have_acted || is_outcome_unknown(kind);
-    // Who is turned away at the door learns nothing of an earlier attempt.
-    const bool is_answer = !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
-                           kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
-    if (is_answer || (!may_have_acted && kind != ErrorKind::throttled)) co_return launched;
+    if (tells_that_it_never_was(kind) || (!may_have_acted && kind != ErrorKind::throttled))
+      co_return launched;
     parts_.log.warn("launch_outcome_unknown",
                     {{"attempt", number}, {"error_code", launched.error().code}});
     if (number == kUnknownOutcomeTries) {
@@ -325,7 +329,7 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
       "E0420");
 }
 
-Task<Result<LaunchedMachine>> Launcher::adopt(RunId run) {
+Task<Result<std::optional<LaunchedMachine>>> Launcher::find_owed(RunId run) {
   Task<Result<std::vector<LaunchIntent>>> listing = parts_.store.list_owing();
   const Result<std::vector<LaunchIntent>> owing = co_await std::move(listing);
   if (!owing) co_return tl::unexpected<Error>(owing.error());
@@ -334,58 +338,56 @@ Task<Result<LaunchedMachine>> Launcher::adopt(RunId run) {
     LaunchedMachine machine;
     machine.intent = intent.id;
     machine.private_key = key_of(cluster_secret_, intent.id).private_text;
-    InstanceId id;
     if (intent.state == IntentState::launched && !intent.instances.empty()) {
-      id = intent.instances.front();
-    } else {
-      // The same call again tells what became of it, without launching a second machine.
-      Task<Result<LaunchAnswer>> sending = send_launch(intent);
-      const Result<LaunchAnswer> launched = co_await std::move(sending);
-      unfinished_.reset();
-      if (!launched && is_outcome_unknown(launched.error().kind)) {
-        co_return tl::unexpected<Error>(launched.error());
-      }
-      // Refused is what room and quota were then: the run looks for another offering.
-      const bool was_made = launched && !launched->instances.empty();
-      std::vector<InstanceId> made;
-      if (was_made) made = {launched->instances.front().id};
-      Task<Status> noting = parts_.store.set_intent(
-          intent.id, was_made ? IntentState::launched : IntentState::refused, made);
-      const Status noted = co_await std::move(noting);
-      if (!noted) co_return tl::unexpected<Error>(noted.error());
-      if (!was_made) continue;
-      id = made.front();
+      machine.instance.id = intent.instances.front();
+      co_return std::optional(std::move(machine));
     }
-    Result<CloudInstance> seen = fail(ErrorKind::not_found, "not visible yet");
-    for (int number = 0; !seen && number < 20; ++number) {
-      if (number > 0) co_await parts_.clock.sleep(1s);
-      Task<Result<CloudInstance>> looking = look_up(id);
-      seen = co_await std::move(looking);
-      if (!seen && seen.error().kind != ErrorKind::not_found) {
-        co_return tl::unexpected<Error>(seen.error());
-      }
+    // The same call again tells what became of it, without launching a second machine.
+    Task<Result<LaunchAnswer>> sending = send_launch(intent);
+    const Result<LaunchAnswer> launched = co_await std::move(sending);
+    if (!launched && !tells_that_it_never_was(launched.error().kind)) {
+      co_return tl::unexpected<Error>(launched.error());
     }
-    const bool is_there =
-        seen && (seen->state == InstanceState::pending || seen->state == InstanceState::running);
-    if (!is_there) {
-      Task<Status> ending = parts_.store.set_intent(intent.id, IntentState::ended, {});
-      const Status ended = co_await std::move(ending);
-      if (!ended) co_return tl::unexpected<Error>(ended.error());
-      co_return fail(
-          ErrorKind::unavailable,
-          fmt::format("{} is gone: {}", id.value(),
-                      seen ? seen->state_reason : std::string("EC2 no longer knows it")),
-          "Its dead-man timer ends a machine that hears nothing; raise dead_man, and run "
-          "the pipeline again.",
-          "E0423");
-    }
-    machine.instance = *seen;
-    machine.offering = {seen->instance_type,
-                        seen->is_spot ? CapacityType::spot : CapacityType::on_demand, "",
-                        seen->zone};
-    co_return machine;
+    // Refused is what room and quota were then: the run looks for another offering.
+    const bool was_made = launched && !launched->instances.empty();
+    std::vector<InstanceId> made;
+    if (was_made) made = {launched->instances.front().id};
+    Task<Status> noting = parts_.store.set_intent(
+        intent.id, was_made ? IntentState::launched : IntentState::refused, made);
+    const Status noted = co_await std::move(noting);
+    if (!noted) co_return tl::unexpected<Error>(noted.error());
+    unfinished_.reset();
+    if (!was_made) continue;
+    machine.instance.id = made.front();
+    co_return std::optional(std::move(machine));
   }
-  co_return fail(ErrorKind::not_found, "the run has launched nothing yet");
+  co_return std::optional<LaunchedMachine>();
+}
+
+Task<Result<LaunchedMachine>> Launcher::refresh(LaunchedMachine machine) {
+  Result<CloudInstance> seen = fail(ErrorKind::not_found, "not visible yet");
+  for (int number = 0; !seen && number < 20; ++number) {
+    if (number > 0) co_await parts_.clock.sleep(1s);
+    Task<Result<CloudInstance>> looking = look_up(machine.instance.id);
+    seen = co_await std::move(looking);
+    if (!seen && seen.error().kind != ErrorKind::not_found) {
+      co_return tl::unexpected<Error>(seen.error());
+    }
+  }
+  const bool is_there =
+      seen && (seen->state == InstanceState::pending || seen->state == InstanceState::running);
+  if (!is_there) {
+    co_return fail(ErrorKind::unavailable,
+                   fmt::format("{} is gone: {}", machine.instance.id.value(),
+                               seen ? seen->state_reason : std::string("EC2 does not know it")),
+                   "Its dead-man timer ends a machine that hears nothing; raise dead_man, and run "
+                   "the pipeline again.",
+                   "E0423");
+  }
+  machine.instance = *seen;
+  machine.offering = {seen->instance_type,
+                      seen->is_spot ? CapacityType::spot : CapacityType::on_demand, "", seen->zone};
+  co_return machine;
 }
 
 Task<Status> Launcher::terminate(LaunchedMachine machine) {
@@ -413,10 +415,9 @@ Task<Status> Launcher::terminate_unfinished() {
   Task<Result<LaunchAnswer>> sending = send_launch(intent);
   const Result<LaunchAnswer> launched = co_await std::move(sending);
   if (!launched) {
-    const ErrorKind kind = launched.error().kind;
-    const bool never_was = !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
-                           kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
-    if (!never_was) co_return tl::unexpected<Error>(launched.error());
+    if (!tells_that_it_never_was(launched.error().kind)) {
+      co_return tl::unexpected<Error>(launched.error());
+    }
     unfinished_.reset();
     Task<Status> noting = parts_.store.set_intent(intent.id, IntentState::refused, {});
     co_return co_await std::move(noting);

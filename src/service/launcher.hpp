@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,10 +57,12 @@ class Launcher {
   /// (another machine answers there), unavailable (the machine ended).
   Task<Result<ReachedMachine>> reach(LaunchedMachine machine, Pool pool);
 
-  /// The machine of a run whose program ended before it did: a launch that may or may not have
-  /// been made is made sure of. Errors: not_found (nothing was launched), unavailable with code
-  /// E0423 (the machine is gone).
-  Task<Result<LaunchedMachine>> adopt(RunId run);
+  /// The machine that a run whose program ended before it did still owes an end: its intent and id.
+  /// A launch that may or may not have been made is made sure of; absent: nothing is owed.
+  Task<Result<std::optional<LaunchedMachine>>> find_owed(RunId run);
+
+  /// Asks the cloud where a machine is now. Errors: unavailable with code E0423 (it is gone).
+  Task<Result<LaunchedMachine>> refresh(LaunchedMachine machine);
 
   /// Ends the machine and waits until the cloud says that it is on its way out.
   Task<Status> terminate(LaunchedMachine machine);

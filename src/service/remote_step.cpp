@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/document.hpp"
+#include "service/persist.hpp"
 
 namespace muster {
 namespace {
@@ -20,6 +21,8 @@ code=$?
 echo "$code $(wc -c < "$d/log")" > "$d/exit.part"
 mv "$d/exit.part" "$d/exit"
 )sh";
+
+constexpr std::string_view kHide = "rm -f -- \"$0\"\n";
 
 /// Starts the supervisor once: `mkdir` of the marker is atomic.
 constexpr std::string_view kStart = R"sh(d=$1
@@ -69,17 +72,10 @@ RemoteStep::RemoteStep(Machine& machine, Clock& clock, std::string folder)
     : machine_(machine), clock_(clock), folder_(std::move(folder)) {}
 
 Task<Status> RemoteStep::start(std::string script, Duration patience) {
-  const Duration started = clock_.monotonic();
-  Duration pause = 100ms;
-  while (true) {
-    // The marker on the machine keeps a second try from starting it twice.
-    Task<Status> starting = start_once(script);
-    const Status tried = co_await std::move(starting);
-    if (tried || !is_retryable(tried.error().kind) || !tried.error().code.empty()) co_return tried;
-    if (clock_.monotonic() - started > patience) co_return tried;
-    co_await clock_.sleep(pause);
-    pause = std::min<Duration>(pause * 2, 5s);
-  }
+  // The marker on the machine keeps a second try from starting it twice.
+  Task<Status> starting = persist<void>(
+      clock_, patience, [this, &script]() -> Task<Status> { return start_once(script); });
+  co_return co_await std::move(starting);
 }
 
 Task<Status> RemoteStep::start_once(std::string script) {
@@ -89,9 +85,13 @@ Task<Status> RemoteStep::start_once(std::string script) {
       // What runs already is not written again under its feet.
       "umask 077; d={0}; if [ -d \"$d/started\" ]; then cat > /dev/null; else\n"
       "mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
-      "cat > \"$d/run.part\" && mv \"$d/run.part\" \"$d/run\" || exit 9\nfi\n{2}",
-      shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}));
-  request.input = std::move(script);
+      // A connection that breaks off ends the input too: only all of it counts.
+      "cat > \"$d/run.$$\" && [ \"$(wc -c < \"$d/run.$$\")\" -eq {3} ] && "
+      "mv \"$d/run.$$\" \"$d/run\" || exit 9\nfi\n{2}",
+      shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}),
+      kHide.size() + script.size());
+  // It may hold secrets; the shell that reads it keeps it open.
+  request.input = std::string(kHide) + script;
   Task<Result<ExecResult>> running = machine_.run(std::move(request));
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return tl::unexpected<Error>(result.error());

@@ -16,7 +16,8 @@ namespace muster {
 struct RunPlan {
   std::string cluster;
   std::string region;
-  Pool pool;  ///< Of a resumed run only what reaching its machine needs.
+  std::string aws_profile;
+  Pool pool;
   pipeline::Stage stage;
   std::string bundle_ref;
   std::string bundle_commit;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "pipeline/mask.hpp"
+#include "service/persist.hpp"
 #include "service/remote_step.hpp"
 
 namespace muster {
@@ -133,7 +134,8 @@ Task<Status> StageRunner::prepare() {
   if (stage_.type == "docker") command += fmt::format("chmod 755 {}\n", shell_quote(stage_.source));
   ExecRequest request;
   request.command = std::move(command);
-  Task<Result<ExecResult>> running = machine_.run(std::move(request));
+  Task<Result<ExecResult>> running = persist<ExecResult>(
+      clock_, kPatience, [&]() -> Task<Result<ExecResult>> { return machine_.run(request); });
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return within("prepare", stage_.root, result.error());
   if (result->exit.code == 0) co_return Status();
@@ -172,12 +174,15 @@ Task<Status> StageRunner::ensure_engine() {
     }
     co_await clock_.sleep(100ms);
   }
-  Task<Status> networking = containers_.create_network(stage_.network);
+  Task<Status> networking = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
+    return containers_.create_network(stage_.network);
+  });
   const Status network = co_await std::move(networking);
   if (!network) co_return network;
   for (const pipeline::Volume& volume : stage_.volumes) {
-    Task<Status> making =
-        containers_.create_volume({volume.name, volume.is_memory, volume.size_bytes_max});
+    Task<Status> making = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
+      return containers_.create_volume({volume.name, volume.is_memory, volume.size_bytes_max});
+    });
     const Status made = co_await std::move(making);
     if (!made) co_return made;
   }
@@ -186,7 +191,9 @@ Task<Status> StageRunner::ensure_engine() {
 }
 
 Task<Status> StageRunner::ensure_image(const StageStep* step) {
-  Task<Result<bool>> asking = containers_.has_image(step->image);
+  Task<Result<bool>> asking = persist<bool>(clock_, kPatience, [&]() -> Task<Result<bool>> {
+    return containers_.has_image(step->image);
+  });
   const Result<bool> is_there = co_await std::move(asking);
   if (!is_there) co_return tl::unexpected<Error>(is_there.error());
   if (step->pull == "never" && !*is_there) {
@@ -197,12 +204,18 @@ Task<Status> StageRunner::ensure_image(const StageStep* step) {
   if (step->pull == "never" || (*is_there && step->pull == "if-not-exists")) co_return Status();
   const bool is_default = step->pull != "always";
   if (is_default && *is_there && !is_latest(step->image)) co_return Status();
-  observer_.step_output(step->name, fmt::format("pulling {}\n", step->image));
-  Task<Status> pulling = containers_.pull(step->image);
+  // Not of the step's output: a run that goes on elsewhere may not need to pull again.
+  observer_.note(fmt::format("{}: pulling {}", step->name, step->image));
+  Task<Status> pulling = persist<void>(
+      clock_, kPatience, [&]() -> Task<Status> { return containers_.pull(step->image); });
   const Status pulled = co_await std::move(pulling);
   // By default an image that was built here and is in no registry will do.
   if (!pulled && is_default && *is_there) co_return Status();
   co_return pulled;
+}
+
+std::string StageRunner::container_name(const StageStep& step) const {
+  return fmt::format("{}-{}-{}", stage_.network, step.number, pipeline::slug(step.name));
 }
 
 Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
@@ -213,7 +226,7 @@ Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
   const Status image = co_await std::move(fetching);
   if (!image) co_return tl::unexpected<Error>(image.error());
   ContainerSpec spec;
-  spec.name = fmt::format("{}-{}-{}", stage_.network, step->number, pipeline::slug(step->name));
+  spec.name = container_name(*step);
   spec.image = step->image;
   const pipeline::ContainerOptions& options = step->options;
   spec.network = options.network_mode.empty() ? stage_.network : options.network_mode;
@@ -254,14 +267,18 @@ Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
   if (!step->script.empty()) {
     // A file, not a variable: no limit of length, and no shell changes the text on the way.
     const std::string path = fmt::format("{}/opt/{}", stage_.root, step->number);
-    Task<Status> copying = machine_.copy_to(path, step->script, 0755);
+    Task<Status> copying = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
+      return machine_.copy_to(path, step->script, 0755);
+    });
     const Status copied = co_await std::move(copying);
     if (!copied) co_return tl::unexpected<Error>(copied.error());
     spec.entrypoint = {"/bin/sh"};
     spec.command = {"/run/muster-script"};
     spec.mounts.push_back({path, "/run/muster-script", false, true});
   }
-  Task<Result<std::string>> creating = containers_.create_container(std::move(spec));
+  Task<Result<std::string>> creating = persist<std::string>(
+      clock_, kPatience,
+      [&]() -> Task<Result<std::string>> { return containers_.create_container(spec); });
   co_return co_await std::move(creating);
 }
 
@@ -271,10 +288,20 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
   if (step->image.empty()) {
     script += host_script(*step);
   } else {
-    Task<Result<std::string>> making = make_container(step);
-    Result<std::string> made = co_await std::move(making);
-    if (!made) co_return tl::unexpected<Error>(made.error());
-    container = *made;
+    if (was_running_.contains(step->number)) {
+      // What is there needs neither image nor registry.
+      Task<Result<ContainerState>> looking =
+          persist<ContainerState>(clock_, kPatience, [&]() -> Task<Result<ContainerState>> {
+            return containers_.inspect(container_name(*step));
+          });
+      if (co_await std::move(looking)) container = container_name(*step);
+    }
+    if (container.empty()) {
+      Task<Result<std::string>> making = make_container(step);
+      Result<std::string> made = co_await std::move(making);
+      if (!made) co_return tl::unexpected<Error>(made.error());
+      container = *made;
+    }
     // Attached before it starts, so that no byte of output is missed.
     script += "exec docker start --attach " + container + "\n";
   }
@@ -298,9 +325,12 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
       });
   Result<int> code = co_await std::move(following);
   const std::string rest = masker->finish();
-  if (!rest.empty()) observer_.step_output(name, rest);
+  // Held back because it may be the beginning of a secret.
+  if (!rest.empty()) observer_.step_output(name, code ? rest : std::string("******"));
   if (!code || container.empty()) co_return code;
-  Task<Result<ContainerState>> inspecting = containers_.inspect(container);
+  Task<Result<ContainerState>> inspecting = persist<ContainerState>(
+      clock_, kPatience,
+      [&]() -> Task<Result<ContainerState>> { return containers_.inspect(container); });
   const Result<ContainerState> state = co_await std::move(inspecting);
   if (!state) co_return tl::unexpected<Error>(state.error());
   if (!state->has_started) {
@@ -339,9 +369,20 @@ void StageRunner::finish(const StageStep& step, StepResult result) {
 
 void StageRunner::skip_pending() {
   for (const StageStep& step : stage_.steps) {
+    // What an earlier part of the run has started runs on.
+    if (was_running_.contains(step.number)) continue;
     if (progress_.at(step.name).mode != Mode::pending) continue;
     finish(step, {StepOutcome::skipped, 0, {}, {}});
   }
+}
+
+/// Kept like a result: asked again later, the answer could be another.
+Task<> StageRunner::skip_step(int number) {
+  const StageStep step = step_of(number);
+  const StepResult result{StepOutcome::skipped, 0, {}, {}};
+  Task<> keeping = keep(number, true, result);
+  co_await std::move(keeping);
+  if (journal_status_) finish(step, result);
 }
 
 /// Committed before the machine is told, and after it has told; what cannot be kept ends the run.
@@ -437,14 +478,11 @@ void StageRunner::start_ready_steps(TaskScope& scope) {
     has_moved = false;
     for (const StageStep& step : stage_.steps) {
       Progress& progress = progress_.at(step.name);
-      if (progress.mode != Mode::pending || !is_ready(step)) continue;
+      const bool was_running = was_running_.contains(step.number);
+      if (progress.mode != Mode::pending || (!was_running && !is_ready(step))) continue;
       has_moved = true;
-      if (should_run(step)) {
-        progress.mode = Mode::running;
-        scope.spawn(run_step(step.number));
-      } else {
-        finish(step, {StepOutcome::skipped, 0, {}, {}});
-      }
+      progress.mode = Mode::running;
+      scope.spawn(was_running || should_run(step) ? run_step(step.number) : skip_step(step.number));
     }
   }
 }

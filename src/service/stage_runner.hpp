@@ -54,7 +54,9 @@ class StageRunner {
 
   Task<Status> prepare();
   Task<> run_step(int number);
+  Task<> skip_step(int number);
   Task<Result<int>> execute(const pipeline::StageStep* step);
+  [[nodiscard]] std::string container_name(const pipeline::StageStep& step) const;
   Task<Result<std::string>> make_container(const pipeline::StageStep* step);
   Task<Status> ensure_engine();
   Task<Status> ensure_image(const pipeline::StageStep* step);

@@ -1,5 +1,6 @@
 #include "adapters/aws/credentials.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -64,7 +65,10 @@ Result<wire::AwsCredentials> read_keys(const std::string& text, const std::strin
 bool is_container_host(const wire::Url& url) {
   constexpr std::array<std::string_view, 5> kHosts{"169.254.170.2", "169.254.170.23",
                                                    "fd00:ec2::23", "localhost", "::1"};
-  return url.scheme == "https" || url.host.starts_with("127.") ||
+  in_addr address{};
+  const bool is_loopback =
+      inet_pton(AF_INET, url.host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
+  return url.scheme == "https" || is_loopback ||
          std::find(kHosts.begin(), kHosts.end(), url.host) != kHosts.end();
 }
 
@@ -176,7 +180,7 @@ Task<Result<wire::AwsCredentials>> CredentialsChain::read() {
   Found found = from_environment();
   if (found && !*found) {
     const std::string file = variable(environment_, "AWS_WEB_IDENTITY_TOKEN_FILE");
-    if (!file.empty()) {
+    if (!file.empty() && !profile_.is_configured) {
       const std::string role = variable(environment_, "AWS_ROLE_ARN");
       if (role.empty()) {
         co_return fail(ErrorKind::unauthenticated,

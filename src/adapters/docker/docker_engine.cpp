@@ -124,7 +124,8 @@ Task<Result<Node>> DockerEngine::call(std::string method, std::string path, Node
   }
   std::string text = document.text_at({"message"});
   if (text.empty()) text = response->body.substr(0, 500);
-  co_return fail(kind_of(response->status), fmt::format("the Docker engine says: {}", text));
+  co_return fail(kind_of(response->status), fmt::format("the Docker engine says: {}", text), {},
+                 "refused");
 }
 
 Task<Status> DockerEngine::ping() {
@@ -148,6 +149,7 @@ Task<Status> DockerEngine::pull(std::string image) {
   if (!tag.empty()) path += "&tag=" + wire::percent_encode(tag);
   Task<Result<Node>> calling = call("POST", std::move(path), Node{}, kNone);
   const Result<Node> answer = co_await std::move(calling);
+  if (!answer && answer.error().code.empty()) co_return tl::unexpected<Error>(answer.error());
   if (!answer) {
     co_return fail(ErrorKind::not_found,
                    fmt::format("image {} cannot be pulled: {}", image, answer.error().message),

@@ -117,23 +117,27 @@ class SqliteStore::Database {
     return change(fmt::format("UPDATE run SET {} = ? WHERE id = ?", column), {value, id.value()});
   }
 
-  Result<std::vector<RunRecord>> runs(int count_max) {
+  Result<RunRecord> run(const RunId& id) {
     auto statement =
-        prepare(fmt::format("SELECT id, state, sealed, host_keys, created_at FROM run ORDER BY "
-                            "created_at DESC LIMIT {}",
-                            count_max));
+        prepare("SELECT id, state, sealed, host_keys, created_at FROM run WHERE id = ?");
+    if (!statement) return tl::unexpected<Error>(statement.error());
+    sqlite3_bind_text(statement->get(), 1, id.value().c_str(), -1, SQLITE_TRANSIENT);
+    const int rc = sqlite3_step(statement->get());
+    if (rc == SQLITE_DONE)
+      return fail(ErrorKind::not_found, fmt::format("there is no run {}", id.value()));
+    if (rc != SQLITE_ROW) return failure("read");
+    return run_at(*statement);
+  }
+
+  Result<std::vector<RunRecord>> open_runs(int count_max) {
+    auto statement = prepare(
+        fmt::format("SELECT id, state, '', host_keys, created_at FROM run WHERE state = 'running' "
+                    "ORDER BY created_at DESC LIMIT {}",
+                    count_max));
     if (!statement) return tl::unexpected<Error>(statement.error());
     std::vector<RunRecord> found;
     int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(statement->get())) == SQLITE_ROW) {
-      RunRecord run;
-      run.id = RunId(text_at(*statement, 0));
-      run.state = run_state_of(text_at(*statement, 1));
-      run.sealed = text_at(*statement, 2);
-      run.host_keys = text_at(*statement, 3);
-      run.created_at = parse_iso8601(text_at(*statement, 4)).value_or(TimePoint{});
-      found.push_back(std::move(run));
-    }
+    while ((rc = sqlite3_step(statement->get())) == SQLITE_ROW) found.push_back(run_at(*statement));
     if (rc != SQLITE_DONE) return failure("read");
     return found;
   }
@@ -197,6 +201,16 @@ class SqliteStore::Database {
 
  private:
   using Statement = std::unique_ptr<sqlite3_stmt, SqliteFree>;
+
+  static RunRecord run_at(const Statement& statement) {
+    RunRecord run;
+    run.id = RunId(text_at(statement, 0));
+    run.state = run_state_of(text_at(statement, 1));
+    run.sealed = text_at(statement, 2);
+    run.host_keys = text_at(statement, 3);
+    run.created_at = parse_iso8601(text_at(statement, 4)).value_or(TimePoint{});
+    return run;
+  }
 
   static std::string text_at(const Statement& statement, int column) {
     const auto* bytes = sqlite3_column_text(statement.get(), column);
@@ -350,9 +364,21 @@ Task<Status> SqliteStore::set_run_host_keys(RunId id, std::string host_keys) {
   co_return co_await std::move(running);
 }
 
-Task<Result<std::vector<RunRecord>>> SqliteStore::list_runs(int count_max) {
+Task<Status> SqliteStore::forget_run_plan(RunId id) {
+  std::function<Status()> work = [this, id] { return database_->set_run(id, "sealed", ""); };
+  Task<Status> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Result<RunRecord>> SqliteStore::find_run(RunId id) {
+  std::function<Result<RunRecord>()> work = [this, id] { return database_->run(id); };
+  Task<Result<RunRecord>> running = worker_->run(std::move(work));
+  co_return co_await std::move(running);
+}
+
+Task<Result<std::vector<RunRecord>>> SqliteStore::list_open_runs(int count_max) {
   std::function<Result<std::vector<RunRecord>>()> work = [this, count_max] {
-    return database_->runs(count_max);
+    return database_->open_runs(count_max);
   };
   Task<Result<std::vector<RunRecord>>> running = worker_->run(std::move(work));
   co_return co_await std::move(running);

@@ -26,7 +26,9 @@ class SqliteStore : public Store, public RunStore {
   Task<Status> add_run(RunRecord run) override;
   Task<Status> set_run_state(RunId id, RunState state) override;
   Task<Status> set_run_host_keys(RunId id, std::string host_keys) override;
-  Task<Result<std::vector<RunRecord>>> list_runs(int count_max) override;
+  Task<Status> forget_run_plan(RunId id) override;
+  Task<Result<RunRecord>> find_run(RunId id) override;
+  Task<Result<std::vector<RunRecord>>> list_open_runs(int count_max) override;
   Task<Status> save_step(RunId id, StepRecord step) override;
   Task<Result<std::vector<StepRecord>>> steps_of(RunId id) override;
 

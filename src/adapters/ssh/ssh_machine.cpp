@@ -266,8 +266,11 @@ Task<Result<ExecResult>> SshMachine::run(ExecRequest request) {
 Task<Status> SshMachine::copy_to(std::string path, std::string bytes, int mode) {
   ExecRequest request;
   request.command =
-      fmt::format("umask 077 && cat > {0}.part && chmod {1:o} {0}.part && mv -f {0}.part {0}",
-                  shell_quote(path), mode);
+      // A connection that breaks off ends the input too: only all of it counts.
+      fmt::format(
+          "umask 077 && p={0}.part.$$ && cat > \"$p\" && [ \"$(wc -c < \"$p\")\" -eq {2} ] && "
+          "chmod {1:o} \"$p\" && mv -f \"$p\" {0}",
+          shell_quote(path), mode, bytes.size());
   request.input = std::move(bytes);
   Task<Result<ExecResult>> running = run(std::move(request));
   const Result<ExecResult> result = co_await std::move(running);
