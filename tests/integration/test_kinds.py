@@ -1,0 +1,183 @@
+"""A whole life by boto3 on each kind of machine, and what each kind is inside."""
+
+import json
+import os
+import pathlib
+import subprocess
+import urllib.request
+
+import pytest
+
+from conftest import BIN, PLAIN, Keys, Simulator, until
+
+
+def ssh(keys, simulator, kind, instance, command, check=True):
+    """As the image's user, with the host key that the console shows."""
+    known = keys.folder / "known_hosts"
+    address = instance["PrivateIpAddress"]
+    port = "2222" if kind == "process" else "22"
+    name = f"[{address}]:{port}" if kind == "process" else address
+    lines = [f"{name} {key}\n" for key in simulator.host_keys(instance["InstanceId"])]
+    known.write_text("".join(lines))
+    options = ["-p", port, "-i", str(keys.key), "-o", f"UserKnownHostsFile={known}"]
+    options += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
+    done = subprocess.run(
+        ["ssh", *options, f"admin@{address}", command], capture_output=True, text=True, timeout=30
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done if not check else done.stdout
+
+
+@pytest.mark.parametrize("kind", ["record", "process", "namespace"])
+def test_a_whole_life(kind, keys):
+    simulator = Simulator("--machines", kind, "--no-throttling")
+    try:
+        ec2 = simulator.ec2
+        ec2.import_key_pair(KeyName="me", PublicKeyMaterial=keys.public.encode())
+        data = {
+            "ImageId": PLAIN,
+            "InstanceType": "t3.large",
+            "KeyName": "me",
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": [{"Key": "from", "Value": "template"}]}
+            ],
+        }
+        template = ec2.create_launch_template(LaunchTemplateName="life", LaunchTemplateData=data)
+        made = ec2.create_fleet(
+            Type="instant",
+            LaunchTemplateConfigs=[
+                {
+                    "LaunchTemplateSpecification": {
+                        "LaunchTemplateId": template["LaunchTemplate"]["LaunchTemplateId"],
+                        "Version": "$Default",
+                    },
+                    "Overrides": [{"InstanceType": "t3.large"}, {"InstanceType": "m5.large"}],
+                }
+            ],
+            TargetCapacitySpecification={
+                "TotalTargetCapacity": 2,
+                "DefaultTargetCapacityType": "on-demand",
+            },
+        )
+        assert made["Errors"] == []
+        ids = [one for group in made["Instances"] for one in group["InstanceIds"]]
+        assert len(ids) == 2
+
+        def shown():
+            pages = ec2.describe_instances(InstanceIds=ids)["Reservations"]
+            return [one for page in pages for one in page["Instances"]]
+
+        def are(state):
+            return all(one["State"]["Name"] == state for one in shown())
+
+        until(lambda: are("running"), what="running")
+        assert {"Key": "from", "Value": "template"} in shown()[0]["Tags"]
+        ec2.create_tags(Resources=ids, Tags=[{"Key": "more", "Value": "ü"}])
+        assert {"Key": "more", "Value": "ü"} in shown()[1]["Tags"]
+        if kind != "record":
+            works = lambda: ssh(keys, simulator, kind, shown()[0], "echo up", False).returncode == 0
+            until(works, what="sshd")
+            told = ssh(
+                keys,
+                simulator,
+                kind,
+                shown()[0],
+                "E=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}; "
+                'T=$(curl -s -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: 60" $E/latest/api/token); '
+                'curl -s -H "X-aws-ec2-metadata-token: $T" $E/latest/meta-data/instance-id; '
+                "touch ~/mark; nohup sleep 1000 > /dev/null 2>&1 &",
+            )
+            assert told == shown()[0]["InstanceId"]
+        ec2.stop_instances(InstanceIds=ids)
+        until(lambda: are("stopped"), what="stopped")
+        ec2.modify_instance_attribute(InstanceId=ids[0], InstanceType={"Value": "t3.xlarge"})
+        ec2.start_instances(InstanceIds=ids)
+        until(lambda: are("running"), what="running again")
+        assert shown()[0]["InstanceType"] == "t3.xlarge"
+        if kind != "record":
+            until(works, what="sshd again")
+            # The disk is the same, what ran there is not.
+            text = ssh(
+                keys, simulator, kind, shown()[0], "ls ~; pgrep -u $(id -u) -c sleep || true"
+            )
+            assert text.split() == ["mark", "0"]
+            ssh(keys, simulator, kind, shown()[0], "sudo shutdown -h now", False)
+            until(lambda: shown()[0]["State"]["Name"] == "stopped", what="the stop from inside")
+            assert shown()[0]["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+        ec2.terminate_instances(InstanceIds=ids)
+        until(lambda: are("terminated"), what="terminated")
+        verdict = simulator.ledger()
+        assert verdict["alive"] == verdict["leaked"] == 0 and verdict["machines"] == 2, verdict
+    finally:
+        simulator.close()
+
+
+def test_processes_need_no_root(tmp_path):
+    """As nobody: the simulator, its machines and their clean-up."""
+    tmp_path.chmod(0o777)
+    for folder in (tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(folder.stat().st_mode | 0o011)
+    state = tmp_path / "state"
+    running = subprocess.Popen(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BIN / "ec2sim"]
+        + ["--machines", "process", "--state", state, "--no-throttling"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+    )
+    try:
+        variables = {}
+        for line in running.stdout:
+            name, value = line.strip().split("=", 1)
+            variables[name] = value
+            if name == "AWS_SECRET_ACCESS_KEY":
+                break
+        assert variables, running.stderr.read()
+        project = tmp_path / "project"
+        project.mkdir()
+        (project / "muster.yml").write_text(
+            "pools:\n  p:\n    image: debian-12-amd64\n    types: [t3.large]\n    ssh: {port: 2222}\n"
+        )
+        (project / ".drone.yml").write_text(
+            "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: a, commands: [id -un, echo here]}]\n"
+        )
+        done = subprocess.run(
+            [BIN / "muster", "exec"],
+            cwd=project,
+            env={"PATH": os.environ["PATH"], "MUSTER_STATE": str(tmp_path / "m"), **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0 and "here" in done.stdout, done.stdout + done.stderr
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+def test_a_reset_begins_anew_and_faults_are_counted():
+    simulator = Simulator("--machines", "record", "--no-throttling")
+    try:
+
+        def admin(what, body=None):
+            request = urllib.request.Request(
+                simulator.variables["AWS_ENDPOINT_URL"] + "/_ec2sim/" + what,
+                data=None if body is None else json.dumps(body).encode(),
+            )
+            with urllib.request.urlopen(request) as answer:
+                return json.loads(answer.read())
+
+        simulator.launch(count=3)
+        admin("faults", {"throttle": 1, "actions": ["DescribeRegions"]})
+        with pytest.raises(simulator.ec2.exceptions.ClientError) as caught:
+            simulator.ec2.describe_regions()
+        assert caught.value.response["Error"]["Code"] == "RequestLimitExceeded"
+        admin("faults", {"throttle": 0})
+        simulator.ec2.describe_regions()
+        lines = (simulator.state / "ledger.jsonl").read_text().splitlines()
+        assert any(json.loads(line)["kind"] == "fault" for line in lines)
+        admin("reset", {})
+        assert simulator.ec2.describe_instances()["Reservations"] == []
+    finally:
+        simulator.close()
