@@ -1,5 +1,7 @@
 #include "ec2sim/gateway.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "wire/encoding.hpp"
@@ -98,6 +100,12 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
       caller =
           refuse("UnknownEndpoint",
                  "The simulator does not play the service " + authorization->scope.service, 404);
+    }
+    if (caller && universe_.find(caller->account, caller->region) == nullptr) {
+      caller = refuse(
+          "SignatureDoesNotMatch",
+          fmt::format("Credential should be scoped to a valid region, not '{}'.", caller->region),
+          403);
     }
     if (caller && path != "/") {
       caller = refuse("InvalidAction", "There is nothing at " + path, 404);

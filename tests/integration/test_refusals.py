@@ -169,8 +169,8 @@ def test_protection_and_permission(full):
 
 
 def test_unknown_actions_and_parameters(full):
-    refused(full.ec2.describe_account_attributes, "InvalidAction",
-            "The action DescribeAccountAttributes is not valid for this web service.")
+    refused(full.ec2.describe_bundle_tasks, "InvalidAction",
+            "The action DescribeBundleTasks is not valid for this web service.")
     import botocore.awsrequest
     def surprise(request, **_):
         request.data = dict(request.data, Surprise="1") if isinstance(request.data, dict) else request.data + b"&Surprise=1"
