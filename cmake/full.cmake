@@ -51,7 +51,8 @@ if(MUSTER_SANITIZE)
     add_executable(${name} ${source})
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(${name} PRIVATE muster_pipeline muster_wire ec2sim_core)
+    target_link_libraries(${name} PRIVATE muster_pipeline muster_wire muster_http muster_simulation
+                          ec2sim_core)
   endforeach()
 endif()
 

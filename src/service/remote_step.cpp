@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "base/document.hpp"
 #include "service/persist.hpp"
+#include "wire/follow_marks.hpp"
 
 namespace muster {
 namespace {
@@ -107,15 +107,13 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
   Task<Result<std::unique_ptr<RemoteProcess>>> starting = machine_.start(std::move(request));
   Result<std::unique_ptr<RemoteProcess>> process = co_await std::move(starting);
   if (!process) co_return tl::unexpected<Error>(process.error());
-  std::string told;
-  std::optional<int> code;
-  long size = -1;
+  wire::FollowMarks marks;
   progress->lost_at.reset();
   while (true) {
-    if (code && progress->offset >= size) {
+    if (marks.end() && progress->offset >= marks.end()->size) {
       Task<Status> closing = (*process)->close_input();
       co_await std::move(closing);
-      co_return *code;
+      co_return marks.end()->code;
     }
     Task<Result<std::optional<ProcessOutput>>> reading = (*process)->read();
     Result<std::optional<ProcessOutput>> output = co_await std::move(reading);
@@ -125,30 +123,21 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
     }
     if (!(*output)->is_error) {
       std::string_view bytes = (*output)->bytes;
-      if (size >= 0) bytes = bytes.substr(0, static_cast<std::size_t>(size - progress->offset));
+      if (marks.end()) {
+        const long rest = std::max(0L, marks.end()->size - progress->offset);
+        bytes = bytes.substr(0, static_cast<std::size_t>(rest));
+      }
       progress->offset += static_cast<long>(bytes.size());
       (*on_output)(bytes);
       continue;
     }
-    // A login shell may have things of its own to say there: only whole marked lines count.
-    told += (*output)->bytes;
-    for (std::size_t end = 0; (end = told.find('\n')) != std::string::npos;) {
-      const std::string line = told.substr(0, end);
-      told.erase(0, end + 1);
-      if (line == "muster-lost") {
-        co_return fail(ErrorKind::corrupt,
-                       "the step's supervisor is gone without an exit code; was it killed, or the "
-                       "machine out of memory?",
-                       {}, "lost");
-      }
-      int read_code = 0;
-      long read_size = 0;
-      if (std::sscanf(line.c_str(), "muster-exit %d %ld", &read_code, &read_size) == 2) {
-        code = read_code;
-        size = read_size;
-      }
+    marks.feed((*output)->bytes);
+    if (marks.is_lost()) {
+      co_return fail(ErrorKind::corrupt,
+                     "the step's supervisor is gone without an exit code; was it killed, or the "
+                     "machine out of memory?",
+                     {}, "lost");
     }
-    if (told.size() > (64 << 10)) told.clear();
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "wire/console.hpp"
 #include "wire/encoding.hpp"
+#include "wire/follow_marks.hpp"
 #include "wire/ini.hpp"
 #include "wire/json.hpp"
 #include "wire/mime.hpp"
@@ -214,6 +215,32 @@ TEST(SshKey, IsTheSameForTheSameSeed) {
   EXPECT_NE(ssh_key_of_seed(seed, "c").public_blob,
             ssh_key_of_seed(std::string(32, 't'), "c").public_blob);
   EXPECT_TRUE(ssh_fingerprint(ssh_key_of_seed(seed, "c").public_blob).starts_with("SHA256:"));
+}
+
+TEST(FollowMarks, CountsOnlyWholeMarkedLines) {
+  FollowMarks marks;
+  marks.feed("bash: no job control\nmuster-ex");
+  EXPECT_FALSE(marks.end());
+  marks.feed("it 137     42\n");
+  ASSERT_TRUE(marks.end());
+  EXPECT_EQ(marks.end()->code, 137);
+  EXPECT_EQ(marks.end()->size, 42);
+  EXPECT_FALSE(marks.is_lost());
+  marks.feed("muster-lost\n");
+  EXPECT_TRUE(marks.is_lost());
+}
+
+TEST(FollowMarks, IgnoresWhatIsNoMark) {
+  for (const char* line : {"muster-exit 1\n", "muster-exit x 1\n", "muster-exit 256 1\n",
+                           "muster-exit 1 -1\n", " muster-exit 1 1\n", "muster-exit 1  \n"}) {
+    FollowMarks marks;
+    marks.feed(line);
+    EXPECT_FALSE(marks.end()) << line;
+  }
+  FollowMarks marks;
+  marks.feed(std::string(1000, 'x') + "muster-exit 1 1\nmuster-exit 2 3\n");
+  ASSERT_TRUE(marks.end());
+  EXPECT_EQ(marks.end()->code, 2);
 }
 
 }  // namespace

@@ -60,9 +60,10 @@ Task<Result<HttpResponse>> StreamTransport::exchange(HttpRequest request) {
     if (!more) co_return tl::unexpected<Error>(more.error());
     boost::system::error_code error;
     if (more->empty()) {
+      if (!parser.got_some()) break;
       parser.put_eof(error);
-      if (error) co_return unreadable(error);
-      break;
+      if (!error) break;
+      co_return fail(ErrorKind::unavailable, "the connection ended before the answer did");
     }
     pending += *more;
     while (!pending.empty() && !parser.is_done()) {
