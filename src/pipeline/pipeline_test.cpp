@@ -106,6 +106,15 @@ std::vector<std::string> complaints(const std::string& text, bool errors = true)
   return out;
 }
 
+/// Every value of a document on a line of its own.
+std::string wire_text(const Node& node, const std::string& name = "") {
+  std::string out;
+  if (node.is_scalar()) return name + ": " + node.text + "\n";
+  for (const Node& item : node.items) out += wire_text(item, name);
+  for (const Member& member : node.members) out += wire_text(member.value, member.key);
+  return out;
+}
+
 Stage compiled(const std::string& text, Metadata metadata = {}) {
   std::vector<Finding> findings;
   const Pipeline pipeline = read_pipeline(parse(text), findings);
@@ -233,6 +242,58 @@ TEST(Compile, LetsStepsOverrideWhatThePipelineMayNot) {
   EXPECT_EQ(stage.steps[1].environment.at("X"), "2");
   EXPECT_EQ(stage.steps[2].environment.at("CI"), "true");
   EXPECT_EQ(stage.steps[2].environment.at("X"), "1");
+}
+
+/// The pipeline with one step more, and what became of the step.
+std::string step_text(const std::string& key, const std::string& more = "") {
+  const Stage stage = compiled("kind: pipeline\ntype: docker\nclone: {disable: true}\n" + more +
+                               "steps:\n- {name: before, image: b}\n- name: a\n  image: b\n" +
+                               (key.empty() ? "" : "  " + key + "\n"));
+  for (const StageStep& step : stage.steps) {
+    if (step.name == "before") continue;
+    const Node document = to_document(stage, true);
+    return wire_text(document.find("steps")->items.back());
+  }
+  return "left out";
+}
+
+TEST(Compile, HeedsEachKeyOfAStep) {
+  const char* const volumes =
+      "volumes: [{name: v, temp: {}}, {name: m, temp: {medium: memory, size_limit: 4096}}, "
+      "{name: h, host: {path: /srv}}]\n";
+  const std::string plain = step_text("", volumes);
+  const std::vector<std::pair<std::string, std::string>> keys{
+      {"commands: [echo x]", "echo x"},
+      {"command: [one, two]", "two"},
+      {"entrypoint: [/e]", "/e"},
+      {"environment: {A: b}", "A: b"},
+      {"settings: {some_key: [1, 2]}", "PLUGIN_SOME_KEY: 1,2"},
+      {"detach: true", "detach"},
+      {"failure: ignore", "ignore"},
+      {"when: {branch: other}", "left out"},
+      {"when: {status: [failure]}", "failure"},
+      {"volumes: [{name: v, path: /v}]", "/v"},
+      {"volumes: [{name: m, path: /m}]", "4096"},
+      {"volumes: [{name: h, path: /h}]", "/srv"},
+      {"privileged: true", "privileged"},
+      {"pull: never", "never"},
+      {"user: someone", "someone"},
+      {"working_dir: /w", "/w"},
+      {"network_mode: host", "host"},
+      {"dns: [192.0.2.1]", "192.0.2.1"},
+      {"dns_search: [example.org]", "example.org"},
+      {"extra_hosts: [\"x:192.0.2.2\"]", "x:192.0.2.2"},
+      {"devices: [{name: null, path: /dev/null}]", "/dev/null"},
+      {"port_bindings: {8080: 80}", "8080"},
+      {"shm_size: 64MiB", "67108864"},
+      {"mem_limit: 1g", "1073741824"},
+      {"memswap_limit: 2g", "2147483648"},
+  };
+  for (const auto& [key, trace] : keys) {
+    const std::string text = step_text(key, volumes);
+    EXPECT_NE(text, plain) << key;
+    EXPECT_NE(text.find(trace), std::string::npos) << key << "\n" << text;
+  }
 }
 
 TEST(Compile, MountsTheWorkspaceByType) {

@@ -306,3 +306,51 @@ def test_secrets_are_where_they_belong(muster):
     store = b"".join(p.read_bytes() for p in muster.state.glob("muster.db*"))
     for value in (secret, muster.environment["AWS_SECRET_ACCESS_KEY"], "PRIVATE KEY"):
         assert value not in text and value.encode() not in store
+
+
+def test_gives_containers_their_options(muster):
+    """Each option as the engine has it, asked on the machine itself."""
+    muster.configure(image="debian-12-amd64-docker")
+    box = """
+- name: image
+  commands:
+  - for i in $(seq 100); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
+  - mkdir -p /tmp/i/bin && cp /bin/busybox /tmp/i/bin/ && for n in sh cat echo env; do ln -s busybox /tmp/i/bin/$n; done
+  - tar -C /tmp/i -c . | docker import - demo/box:1
+"""
+    look = "docker inspect --format '{{json .HostConfig}}' $(docker ps -aq --filter label=io.drone.step.name=all)"
+    (muster.project / "secrets").write_text("TOKEN=hunter2secret\n")
+    done = muster.steps(f"""
+clone: {{disable: true}}
+volumes: [{{name: srv, host: {{path: /srv}}}}]
+steps:{box}
+- name: all
+  image: demo/box:1
+  pull: never
+  dns: [192.0.2.1]
+  dns_search: [example.org]
+  extra_hosts: ["other:192.0.2.2"]
+  devices: [{{name: zero, path: /dev/other}}]
+  port_bindings: {{"8081": "81"}}
+  shm_size: 32MiB
+  mem_limit: 64MiB
+  memswap_limit: 128MiB
+  volumes: [{{name: srv, path: /data}}]
+  settings: {{some_list: [a, b], token: {{from_secret: TOKEN}}}}
+  environment: {{SECRET: {{from_secret: TOKEN}}}}
+  commands: ['echo "list $PLUGIN_SOME_LIST token $PLUGIN_TOKEN and $SECRET"', cat /etc/hosts]
+- {{name: look, commands: [{json.dumps(look)}]}}
+""".replace("devices: [{name: zero, path: /dev/other}]", "devices: [{name: /dev/zero, path: /dev/other}]"),
+                        "--secret-file", "secrets")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = lines_of(done, "all")
+    assert "list a,b token ****** and ******" in said and "hunter2secret" not in done.stdout + done.stderr, said
+    host = json.loads(next(line for line in lines_of(done, "look") if line.startswith("{")))
+    assert host["Dns"] == ["192.0.2.1"] and host["DnsSearch"] == ["example.org"]
+    assert host["ExtraHosts"] == ["other:192.0.2.2"] and any("other" in line for line in said)
+    assert host["ShmSize"] == 32 << 20
+    # An engine whose kernel has no memory cgroup discards these two.
+    assert (host["Memory"], host["MemorySwap"]) in [(64 << 20, 128 << 20), (0, -1)]
+    assert host["PortBindings"]["81/tcp"][0]["HostPort"] == "8081"
+    assert host["Privileged"] and any("/srv" in json.dumps(one) for one in host["Binds"] or host["Mounts"])
+    assert [(one["PathOnHost"], one["PathInContainer"]) for one in host["Devices"]] == [("/dev/zero", "/dev/other")]
