@@ -54,10 +54,15 @@ Result<std::vector<std::pair<std::string, std::string>>> read_pairs(const std::s
     if (line.ends_with('\r')) line.pop_back();
     if (line.empty() || line.starts_with('#')) continue;
     const std::size_t equals = line.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    // Also `export KEY=value` and `KEY = value`, which mean something else elsewhere.
+    const bool is_name = line.substr(0, equals).find_first_not_of(
+                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+                         std::string::npos;
+    if (equals == std::string::npos || equals == 0 || !is_name) {
       // The line may be a secret: it is not shown.
       return fail(ErrorKind::invalid_input, fmt::format("{}:{}: is not KEY=value", path, number),
-                  "Write one KEY=value a line.", "E0301");
+                  "Write one KEY=value a line, without export and without spaces around the =.",
+                  "E0301");
     }
     std::string value = line.substr(equals + 1);
     if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {

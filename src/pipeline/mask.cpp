@@ -9,8 +9,9 @@ namespace {
 constexpr std::size_t kPartMin = 2;
 constexpr std::size_t kEncodedMin = 6;  // Shorter ones would hide what is none.
 
-/// The base64 text that any longer text beginning so has in common: whole groups only.
-std::string base64_prefix(std::string_view bytes) {
+/// The base64 text that any longer text beginning so has in common: whole groups only; or, where
+/// nothing follows, all of it without its padding.
+std::string base64_text(std::string_view bytes, bool is_whole) {
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
@@ -20,6 +21,14 @@ std::string base64_prefix(std::string_view bytes) {
                            static_cast<unsigned char>(bytes[i + 2]);
     for (const unsigned shift : {18U, 12U, 6U, 0U}) out += kAlphabet[group >> shift & 63];
   }
+  const std::size_t rest = bytes.size() % 3;
+  if (!is_whole || rest == 0) return out;
+  unsigned group = static_cast<unsigned>(static_cast<unsigned char>(bytes[bytes.size() - rest]))
+                   << 16;
+  if (rest == 2) group |= static_cast<unsigned>(static_cast<unsigned char>(bytes.back())) << 8;
+  out += kAlphabet[group >> 18 & 63];
+  out += kAlphabet[group >> 12 & 63];
+  if (rest == 2) out += kAlphabet[group >> 6 & 63];
   return out;
 }
 
@@ -60,7 +69,7 @@ std::vector<std::string> mask_patterns(const std::vector<std::string>& secrets) 
       begin = end + 1;
     }
     const std::string_view whole = trimmed(secret);
-    add(base64_prefix(whole), kEncodedMin);
+    for (const bool is_whole : {false, true}) add(base64_text(whole, is_whole), kEncodedMin);
     const std::string encoded = url_encoded(whole);
     if (encoded != whole) add(encoded, kEncodedMin);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pipeline/glob.hpp"
+#include "pipeline/mask.hpp"
 #include "pipeline/reader.hpp"
 #include "pipeline/stage.hpp"
 #include "pipeline/substitute.hpp"
@@ -323,6 +324,18 @@ TEST(Compile, FallsBackFromARestrictedWorkspace) {
       "kind: pipeline\ntype: docker\nworkspace: {base: /go, path: src/x}\n"
       "steps: [{name: a, image: i, commands: [x]}]\n");
   EXPECT_EQ(stage.steps[1].folder, "/go/src/x");
+}
+
+TEST(Masker, HidesValuesHoweverTheyArriveAndTheirEncodings) {
+  const std::vector<std::string> patterns = mask_patterns({"abcdefghij", "two words"});
+  const std::string text = "x abcdefghij YWJjZGVmZ2hpag== two%20words y\n";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    Masker masker(patterns);
+    std::string shown = masker.feed(std::string_view(text).substr(0, cut));
+    shown += masker.feed(std::string_view(text).substr(cut));
+    shown += masker.finish();
+    EXPECT_EQ(shown, "x ****** ******== ****** y\n") << cut;
+  }
 }
 
 TEST(TracedScript, ShowsCommandsAsWrittenWithoutRunningThem) {

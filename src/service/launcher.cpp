@@ -271,7 +271,7 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
   CloudInstance instance = machine.instance;
   Duration pause = 30ms;
   Duration next_look = parts_.clock.monotonic() + 3s;
-  std::string waiting_for = "its host keys on the console";
+  std::string waiting_for = "no host keys on the console yet";
   while (parts_.clock.monotonic() < deadline) {
     const bool needs_address = pool.ssh.uses_public_address && instance.public_address.empty();
     if (needs_address || parts_.clock.monotonic() >= next_look) {
@@ -299,7 +299,7 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
       if (is_final) co_return within("console of", id, console.error());
     }
     if (!target.host_keys.empty() && !target.address.empty()) {
-      waiting_for = fmt::format("SSH at {}:{}", target.address, target.port);
+      waiting_for = fmt::format("no answer of SSH at {}:{}", target.address, target.port);
       Task<Result<std::unique_ptr<Machine>>> connecting = parts_.connector.connect(target, 5s);
       Result<std::unique_ptr<Machine>> reached = co_await std::move(connecting);
       if (reached) co_return ReachedMachine{std::move(*reached), target.host_keys};
@@ -321,10 +321,11 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
   }
   co_return fail(
       ErrorKind::timeout,
-      fmt::format("{} was not usable within {}; still waiting for {}", id,
-                  format_duration(pool.boot_timeout), waiting_for),
+      fmt::format("{} was not usable within {}; last: {}", id, format_duration(pool.boot_timeout),
+                  waiting_for),
       fmt::format("Check that the image runs cloud-init and sshd and has a user {}, that "
-                  "the security group lets port {} in from here, or raise boot_timeout.",
+                  "the security group lets port {} (the pool's ssh.port) in from here, or raise "
+                  "boot_timeout.",
                   pool.ssh.user, pool.ssh.port),
       "E0420");
 }
