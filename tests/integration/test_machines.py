@@ -72,13 +72,13 @@ def test_runs_user_data_as_cloud_init_would(shared, keys):
     machine = shared.launch(UserData=keys.user_data(
         "bootcmd:\n- echo boot >> /order\nwrite_files:\n- path: /etc/made\n  content: aGVsbG8=\n  encoding: b64\n"
         "  permissions: '0600'\n  owner: root:root\nruncmd:\n- [sh, -c, 'echo run >> /order; id -u > /who']\n"
-        "packages: [x]\n"))[0]
+        "packages: [x]\nswap: {size: 1}\n"))[0]
     until(lambda: "finished" in shared.ec2.get_console_output(
         InstanceId=machine["InstanceId"], Latest=True).get("Output", ""))
     text = keys.run(shared, machine, "cat /order /who; sudo cat /etc/made; sudo stat -c %a /etc/made; "
                                      "sudo cat /var/log/cloud-init-output.log")
     assert text.startswith("boot\nrun\n0\nhello600\n"), text
-    assert 'cloud-config key "packages" is not supported yet' in text
+    assert "cannot install x" in text and 'cloud-config key "swap" is not supported yet' in text, text
 
 
 def test_runs_scripts_and_multipart_user_data(shared, keys):
