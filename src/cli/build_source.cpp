@@ -113,6 +113,7 @@ pipeline::CompileOptions compile_options(const BuildSource& build, const BuildFl
   options.exclude = flags.exclude;
   options.secrets = build.secrets;
   options.globals = build.globals;
+  options.is_privileged = !flags.is_untrusted;
   return options;
 }
 

@@ -131,14 +131,14 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   plan.request.run = RunId("run-" + id);
   build->metadata.machine = pool->name.value();
   pipeline::CompileOptions options = compile_options(*build, flags.build, root, id);
-  options.is_privileged = pool->privileged && !flags.build.is_untrusted;
-  const auto privileged =
-      std::find_if(build->pipeline.steps.begin(), build->pipeline.steps.end(),
-                   [](const pipeline::Step& step) { return step.is_privileged; });
-  if (!pool->privileged && privileged != build->pipeline.steps.end()) {
+  options.is_privileged = options.is_privileged && pool->privileged;
+  for (const auto* steps : {&build->pipeline.services, &build->pipeline.steps}) {
+    const auto found = std::find_if(steps->begin(), steps->end(),
+                                    [](const pipeline::Step& step) { return step.is_privileged; });
+    if (pool->privileged || found == steps->end()) continue;
     return fail(
         ErrorKind::invalid_input,
-        fmt::format("step {} asks for privileged, and pool {} forbids it", privileged->name,
+        fmt::format("step {} asks for privileged, and pool {} forbids it", found->name,
                     pool->name.value()),
         fmt::format("Set pools.{}.privileged: true, or name another pool.", pool->name.value()),
         "E0301");

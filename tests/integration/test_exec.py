@@ -354,3 +354,14 @@ steps:{box}
     assert host["PortBindings"]["81/tcp"][0]["HostPort"] == "8081"
     assert host["Privileged"] and any("/srv" in json.dumps(one) for one in host["Binds"] or host["Mounts"])
     assert [(one["PathOnHost"], one["PathInContainer"]) for one in host["Devices"]] == [("/dev/zero", "/dev/other")]
+
+
+def test_untrusted_and_the_pool_forbid_privileged(muster):
+    text = "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: a, image: b, commands: [c]}]\n"
+    muster.pipeline(text)
+    assert '"privileged": true' in muster.run("compile").stdout
+    assert '"privileged": true' not in muster.run("compile", "--untrusted").stdout
+    muster.configure(more="    privileged: false\n")
+    muster.pipeline(text + "services: [{name: db, image: b, privileged: true}]\n")
+    done = muster.run("exec")
+    assert done.returncode == 2 and "step db asks for privileged" in done.stderr, done.stderr
