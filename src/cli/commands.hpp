@@ -46,6 +46,8 @@ struct ExecFlags {
 /// Each gives the program's exit code.
 int run_exec(const CommonFlags& common, const ExecFlags& flags);
 int run_compile(const BuildFlags& flags, bool shows_secrets);
+int run_config_schema();
+int run_config_reference();
 int run_config_check(const CommonFlags& common, bool as_json);
 
 }  // namespace muster::cli

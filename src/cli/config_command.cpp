@@ -2,8 +2,10 @@
 #include <fmt/ranges.h>
 
 #include "cli/commands.hpp"
+#include "cli/config_reference.hpp"
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
+#include "fleet/config_keys.hpp"
 #include "wire/json.hpp"
 
 namespace muster::cli {
@@ -18,19 +20,17 @@ const char* name_of(OnDemandRule rule) {
   return "";
 }
 
-Node to_document(const Pool& pool) {
-  Node out = Node::mapping();
-  Node types = Node::sequence();
-  for (const std::string& type : pool.types) types.items.push_back(Node::string(type));
-  out.set("image", Node::string(pool.image)).set("types", std::move(types));
-  out.set("region", Node::string(pool.region));
-  out.set("on_demand", Node::string(name_of(pool.on_demand)));
-  out.set("max_instances", Node::number(pool.max_instances));
-  out.set("ssh_user", Node::string(pool.ssh.user));
-  return out;
+}  // namespace
+
+int run_config_schema() {
+  fmt::print("{}", config_schema());
+  return kDone;
 }
 
-}  // namespace
+int run_config_reference() {
+  fmt::print("{}", config_reference());
+  return kDone;
+}
 
 int run_config_check(const CommonFlags& common, bool as_json) {
   const Result<Config> config = load_config(common.config);
@@ -48,16 +48,19 @@ int run_config_check(const CommonFlags& common, bool as_json) {
     out.set("schema", Node::string("muster.config/1"));
     out.set("file", Node::string(config->file)).set("cluster", Node::string(config->cluster));
     Node pools = Node::mapping();
-    for (const auto& [name, pool] : config->pools) pools.set(name, to_document(pool));
+    for (const auto& [name, pool] : config->pools) pools.set(name, pool_keys().write(pool));
     out.set("pools", std::move(pools));
     fmt::print("{}\n", wire::to_json(out, 2));
     return kDone;
   }
   fmt::print("{}: no problems\n  cluster  {}\n", config->file, config->cluster);
   for (const auto& [name, pool] : config->pools) {
-    fmt::print("  pool     {}  image {} · {} · on-demand {} · at most {} · user {}\n", name,
-               pool.image, fmt::join(pool.types, ", "), name_of(pool.on_demand), pool.max_instances,
-               pool.ssh.user);
+    const std::string of_template = "of " + describe(pool.launch_template);
+    fmt::print(
+        "  pool     {}  image {} · {} · on-demand {} · at most {} · user {}\n", name,
+        pool.image.empty() ? of_template : pool.image,
+        pool.types.empty() ? "type " + of_template : fmt::to_string(fmt::join(pool.types, ", ")),
+        name_of(pool.on_demand), pool.max_instances, pool.ssh.user);
   }
   return kDone;
 }

@@ -27,7 +27,7 @@ constexpr std::array<ErrorPage, 31> kPages{{
      "echo $AWS_REGION", "Set region in muster.yml, or AWS_REGION."},
     {"E0301", "muster.yml or the pipeline has problems",
      "Each is shown with its place, value and remedy.", "muster config check",
-     "Correct them; nothing was changed or launched."},
+     "Correct each where it stands; its line says how."},
     {"E0302", "No pool to run on",
      "The pipeline names no pool that muster.yml has, and no instance block.",
      "muster config check shows the pools.",
@@ -171,7 +171,10 @@ int report(const Error& error) {
   for (const std::string& step : error.context) first += fmt::format(", in {}", step);
   fmt::print(stderr, "muster: {} ({})\n", first, code_of(error));
   if (line_end != std::string::npos) fmt::print(stderr, "{}\n", error.message.substr(line_end + 1));
-  if (!error.remedy.empty()) fmt::print(stderr, "{}\n", error.remedy);
+  const ErrorPage* page = find_page(code_of(error));
+  const std::string_view remedy =
+      error.remedy.empty() && page != nullptr ? page->remedy : std::string_view(error.remedy);
+  if (!remedy.empty()) fmt::print(stderr, "{}\n", remedy);
   return exit_code_of(error);
 }
 

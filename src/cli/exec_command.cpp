@@ -279,7 +279,8 @@ void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlag
   if (common.is_quiet) return;
   const Pool& pool = plan.request.pool;
   fmt::print(stderr, "muster exec  pool {} · {} · {}\n", pool.name.value(),
-             pool.types.empty() ? "" : pool.types.front(), region.value);
+             pool.types.empty() ? describe(pool.launch_template) : pool.types.front(),
+             region.value);
   if (common.is_verbose) fmt::print(stderr, "  region from {}\n", region.origin);
   fmt::print(stderr, "  run       {}\n", plan.request.run.value());
   fmt::print(stderr, "  source    {}\n", plan.summary);

@@ -184,8 +184,11 @@ int run(int argc, char** argv) {
   bool shows_secrets = false;
   compile->add_flag("--show-secrets", shows_secrets, "Print secrets in clear");
 
-  CLI::App* config =
-      app.add_subcommand("config", "Work with muster.yml.\n\nExamples:\n  muster config check\n");
+  CLI::App* config = app.add_subcommand("config",
+                                        "Work with muster.yml.\n\n"
+                                        "Examples:\n"
+                                        "  muster config check\n"
+                                        "  muster config schema > muster.schema.json\n");
   config->require_subcommand(0, 1);
   CLI::App* check = config->add_subcommand("check",
                                            "Check muster.yml and show every problem at once.\n\n"
@@ -193,6 +196,17 @@ int run(int argc, char** argv) {
                                            "  muster config check --config ci/muster.yml\n");
   add_config(*check, common);
   check->add_flag("--json", as_json, "As JSON (muster.config/1)");
+
+  const CLI::App* schema =
+      config->add_subcommand("schema",
+                             "Print the JSON Schema of muster.yml, for editors.\n\n"
+                             "Examples:\n"
+                             "  muster config schema > muster.schema.json\n");
+  const CLI::App* reference =
+      config->add_subcommand("reference",
+                             "Explain every key of muster.yml, as Markdown.\n\n"
+                             "Examples:\n"
+                             "  muster config reference | less\n");
 
   CLI::App* help = app.add_subcommand("help",
                                       "Explain a command or an error code.\n\n"
@@ -210,6 +224,8 @@ int run(int argc, char** argv) {
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (compile->parsed()) return run_compile(compile_flags, shows_secrets);
   if (check->parsed()) return run_config_check(common, as_json);
+  if (schema->parsed()) return run_config_schema();
+  if (reference->parsed()) return run_config_reference();
   if (config->parsed()) {
     fmt::print(
         stderr,

@@ -9,6 +9,10 @@ std::string to_string(CapacityType type) {
   return type == CapacityType::spot ? "spot" : "on-demand";
 }
 
+std::string describe(const TemplateRef& ref) {
+  return "template " + (ref.name.empty() ? ref.id : ref.name);
+}
+
 std::vector<Offering> offerings_of(const Pool& pool, std::vector<SubnetView> subnets) {
   std::sort(subnets.begin(), subnets.end(), [](const SubnetView& a, const SubnetView& b) {
     return std::tie(b.free_address_count, a.id) < std::tie(a.free_address_count, b.id);
@@ -17,9 +21,11 @@ std::vector<Offering> offerings_of(const Pool& pool, std::vector<SubnetView> sub
   std::vector<CapacityType> capacities;
   if (pool.on_demand != OnDemandRule::only) capacities.push_back(CapacityType::spot);
   if (pool.on_demand != OnDemandRule::never) capacities.push_back(CapacityType::on_demand);
+  const std::vector<std::string> types =
+      pool.types.empty() ? std::vector<std::string>{""} : pool.types;
   std::vector<Offering> offerings;
   for (const CapacityType capacity : capacities) {
-    for (const std::string& type : pool.types) {
+    for (const std::string& type : types) {
       for (const SubnetView& subnet : subnets) {
         offerings.push_back({type, capacity, subnet.id, subnet.zone});
       }

@@ -39,12 +39,25 @@ struct SshPolicy {
   bool uses_public_address = false;  ///< Connect to the public address where there is one.
 };
 
+/// A launch template of the cloud, by id or by name.
+struct TemplateRef {
+  std::string id;
+  std::string name;
+  std::string version;  ///< A number, `$Latest` or `$Default`; empty: the default one.
+
+  [[nodiscard]] bool empty() const { return id.empty() && name.empty(); }
+};
+
+/// `template ci`
+[[nodiscard]] std::string describe(const TemplateRef& ref);
+
 /// A named kind of machine and the policy for launching it. Immutable once loaded.
 struct Pool {
   PoolName name;
-  std::string image;                         ///< An AMI id, or a name pattern with its owner.
+  std::string image;  ///< An AMI id, or a name pattern with its owner; empty: the template's.
   std::string image_owner = "self";          ///< Account id, `self`, `amazon`.
-  std::vector<std::string> types;            ///< Instance types, the preferred one first.
+  std::vector<std::string> types;            ///< The preferred one first; empty: the template's.
+  TemplateRef launch_template;               ///< What the pool does not say is the template's.
   std::string region;                        ///< Empty: the configuration's, then the AWS default.
   std::vector<std::string> subnets;          ///< Ids; empty: the default VPC's.
   std::vector<std::string> security_groups;  ///< Ids or names; empty: the VPC's default group.
@@ -70,7 +83,7 @@ struct Pool {
 
 /// One place in which a pool may launch.
 struct Offering {
-  std::string instance_type;
+  std::string instance_type;  ///< Empty: the launch template's.
   CapacityType capacity_type = CapacityType::on_demand;
   std::string subnet;  ///< Empty: EC2's choice in the default VPC.
   std::string zone;    ///< Of the subnet.
@@ -85,7 +98,8 @@ struct SubnetView {
 };
 
 /// Every offering of a pool in the order to try: spot before on-demand as its rule says, then the
-/// types as listed, then the subnets with the most room. Without subnets each type stands once.
+/// types as listed, then the subnets with the most room. Without subnets each type stands once,
+/// without types the template's one does.
 [[nodiscard]] std::vector<Offering> offerings_of(const Pool& pool, std::vector<SubnetView> subnets);
 
 }  // namespace muster

@@ -12,15 +12,6 @@
 
 namespace muster {
 
-/// A launch template of the cloud, by id or by name.
-struct TemplateRef {
-  std::string id;
-  std::string name;
-  std::string version;  ///< A number, `$Latest` or `$Default`; empty: the default one.
-
-  [[nodiscard]] bool empty() const { return id.empty() && name.empty(); }
-};
-
 /// What to launch, in the domain's words.
 struct LaunchSpec {
   Offering offering;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "service/boot_data.hpp"
 #include "wire/console.hpp"
@@ -47,6 +48,31 @@ bool tells_that_it_never_was(ErrorKind kind) {
          kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
 }
 
+/// What to correct when EC2 refuses a launch with this code; empty: nothing is known.
+std::string remedy_of(std::string_view code) {
+  struct Key {
+    std::string_view code;
+    std::string_view key;
+  };
+  static constexpr std::array<Key, 12> kKeys{{{"InvalidLaunchTemplate", "launch_template"},
+                                              {"InvalidKeyPair", "key_name"},
+                                              {"InvalidSubnet", "subnets"},
+                                              {"InvalidGroup", "security_groups"},
+                                              {"InvalidSecurityGroup", "security_groups"},
+                                              {"InvalidAMIID", "image"},
+                                              {"InvalidIPAddress", "private_ip"},
+                                              {"InvalidInterface", "private_ip"},
+                                              {"InvalidBlockDeviceMapping", "disk"},
+                                              {"UnsupportedOperation", "types"},
+                                              {"Unsupported", "types"},
+                                              {"InvalidInstanceType", "types"}}};
+  for (const Key& known : kKeys) {
+    if (!code.starts_with(known.code)) continue;
+    return fmt::format("Correct {} of the pool.", known.key);
+  }
+  return {};
+}
+
 }  // namespace
 
 Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region)
@@ -55,32 +81,49 @@ Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std:
       cluster_secret_(std::move(cluster_secret)),
       region_(std::move(region)) {}
 
-Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
-  Resolved resolved;
+Task<Result<ImageView>> Launcher::resolve_image(const Pool* pool) {
+  if (pool->image.empty()) co_return ImageView{};
   Task<Result<std::vector<ImageView>>> finding =
       parts_.catalog.find_images(pool->image, pool->image_owner);
   const Result<std::vector<ImageView>> images = co_await std::move(finding);
   if (!images) co_return within("image of pool", pool->name.value(), images.error());
-  if (images->empty()) {
-    co_return fail(ErrorKind::not_found,
-                   fmt::format("pool {}: no image named \"{}\" of owner {} in {}",
-                               pool->name.value(), pool->image, pool->image_owner, region_),
-                   "Correct image or image_owner of the pool.", "E0401");
-  }
-  resolved.image = images->front();
+  if (!images->empty()) co_return images->front();
+  co_return fail(ErrorKind::not_found,
+                 fmt::format("pool {}: no image named \"{}\" of owner {} in {}", pool->name.value(),
+                             pool->image, pool->image_owner, region_),
+                 "Correct image or image_owner of the pool.", "E0401");
+}
+
+Task<Result<std::vector<SubnetView>>> Launcher::resolve_subnets(const Pool* pool) {
+  const bool is_templates = pool->subnets.empty() && !pool->launch_template.empty();
+  if (is_templates) co_return std::vector<SubnetView>();
   Task<Result<std::vector<SubnetView>>> listing = parts_.catalog.list_subnets(pool->subnets);
   Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
   if (!subnets) co_return within("subnets of pool", pool->name.value(), subnets.error());
-  if (subnets->empty()) {
-    co_return fail(ErrorKind::not_found,
-                   fmt::format("pool {}: the account has no default subnet in {}",
-                               pool->name.value(), region_),
-                   "Name subnets of the pool.", "E0402");
+  if (!subnets->empty()) co_return subnets;
+  co_return fail(
+      ErrorKind::not_found,
+      fmt::format("pool {}: the account has no default subnet in {}", pool->name.value(), region_),
+      "Name subnets of the pool.", "E0402");
+}
+
+Task<Result<std::vector<std::string>>> Launcher::resolve_groups(const Pool* pool, std::string vpc) {
+  std::vector<std::string> ids;
+  if (pool->security_groups.empty()) co_return ids;
+  const auto named =
+      std::find_if(pool->security_groups.begin(), pool->security_groups.end(),
+                   [](const std::string& asked) { return !asked.starts_with("sg-"); });
+  const bool has_names = named != pool->security_groups.end();
+  if (vpc.empty() && !has_names) co_return pool->security_groups;
+  if (vpc.empty()) {
+    co_return fail(ErrorKind::invalid_input,
+                   fmt::format("pool {}: whose security group \"{}\" is cannot be told, for the "
+                               "subnet is the launch template's",
+                               pool->name.value(), *named),
+                   "Name the group by its id (sg-…), or name subnets of the pool.", "E0403");
   }
-  resolved.subnets = std::move(*subnets);
-  if (pool->security_groups.empty()) co_return resolved;
   Task<Result<std::vector<GroupView>>> grouping =
-      parts_.catalog.find_groups(pool->security_groups, resolved.subnets.front().vpc);
+      parts_.catalog.find_groups(pool->security_groups, vpc);
   const Result<std::vector<GroupView>> groups = co_await std::move(grouping);
   if (!groups) co_return within("security groups of pool", pool->name.value(), groups.error());
   for (const std::string& asked : pool->security_groups) {
@@ -88,14 +131,28 @@ Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
       return group.id == asked || group.name == asked;
     });
     if (found == groups->end()) {
-      co_return fail(ErrorKind::not_found,
-                     fmt::format("pool {}: no security group \"{}\" in {}", pool->name.value(),
-                                 asked, resolved.subnets.front().vpc),
-                     "Correct security_groups of the pool.", "E0403");
+      co_return fail(
+          ErrorKind::not_found,
+          fmt::format("pool {}: no security group \"{}\" in {}", pool->name.value(), asked, vpc),
+          "Correct security_groups of the pool.", "E0403");
     }
-    resolved.groups.push_back(found->id);
+    ids.push_back(found->id);
   }
-  co_return resolved;
+  co_return ids;
+}
+
+Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
+  Task<Result<ImageView>> finding = resolve_image(pool);
+  Result<ImageView> image = co_await std::move(finding);
+  if (!image) co_return tl::unexpected<Error>(image.error());
+  Task<Result<std::vector<SubnetView>>> listing = resolve_subnets(pool);
+  Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
+  if (!subnets) co_return tl::unexpected<Error>(subnets.error());
+  Task<Result<std::vector<std::string>>> grouping =
+      resolve_groups(pool, subnets->empty() ? std::string() : subnets->front().vpc);
+  Result<std::vector<std::string>> groups = co_await std::move(grouping);
+  if (!groups) co_return tl::unexpected<Error>(groups.error());
+  co_return Resolved{std::move(*image), std::move(*subnets), std::move(*groups)};
 }
 
 Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
@@ -149,6 +206,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   LaunchSpec spec;
   spec.offering = offering;
   spec.image = resolved.image.id;
+  spec.launch_template = pool->launch_template;
   spec.root_device = resolved.image.root_device;
   spec.security_groups = resolved.groups;
   spec.disk = pool->disk;
@@ -187,6 +245,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
     co_return tl::unexpected<Error>(launched.error());
   }
   machine.instance = launched->instances.front();
+  machine.offering.instance_type = machine.instance.instance_type;
   Task<Status> noting =
       parts_.store.set_intent(machine.intent, IntentState::launched, {machine.instance.id});
   const Status noted = co_await std::move(noting);
@@ -242,6 +301,9 @@ Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
     Result<LaunchedMachine> machine = co_await std::move(launching);
     if (machine) co_return machine;
     if (!is_out_of_room(machine.error().kind)) {
+      if (machine.error().remedy.empty()) {
+        machine.error().remedy = remedy_of(machine.error().code);
+      }
       co_return within("launch for pool", pool.name.value(), machine.error());
     }
     attempts.push_back({offering, machine.error(), parts_.clock.now()});

@@ -83,6 +83,10 @@ class Launcher {
   };
 
   Task<Result<Resolved>> resolve(const Pool* pool);
+  Task<Result<ImageView>> resolve_image(const Pool* pool);
+  /// None when they are the launch template's.
+  Task<Result<std::vector<SubnetView>>> resolve_subnets(const Pool* pool);
+  Task<Result<std::vector<std::string>>> resolve_groups(const Pool* pool, std::string vpc);
   Task<Result<LaunchedMachine>> launch_in(const Pool* pool, Resolved resolved, Offering offering,
                                           RunId run);
   Task<Result<LaunchAnswer>> send_launch(LaunchIntent intent);

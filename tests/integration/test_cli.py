@@ -2,6 +2,7 @@
 import json
 import subprocess
 
+import jsonschema
 import pytest
 
 from conftest import BIN, Muster
@@ -12,7 +13,8 @@ def run(*words, cwd=None, **environment):
                           env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment})
 
 
-@pytest.mark.parametrize("command", [[], ["exec"], ["compile"], ["config"], ["config", "check"], ["help"]])
+@pytest.mark.parametrize("command", [[], ["exec"], ["compile"], ["config"], ["config", "check"], ["config", "schema"],
+                                     ["config", "reference"], ["help"]])
 def test_help_is_the_same_by_every_way(command):
     by_flag = run(*command, "--help")
     assert by_flag.returncode == 0 and "Examples:" in by_flag.stdout
@@ -52,6 +54,41 @@ def test_config_check_shows_all_problems_at_once(tmp_path):
     (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    image: debian\n    types: [m5.large]\n")
     done = run("config", "check", "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "muster.config/1"
+
+
+def test_the_reference_is_the_programs_own():
+    from conftest import TOP
+    assert (TOP / "docs" / "configuration.md").read_text() == run("config", "reference").stdout
+
+
+POOL = {"image": "i", "types": ["t3.large"]}
+
+
+@pytest.mark.parametrize("pool", [
+    POOL, {"launch_template": {"name": "ci", "version": 3}}, {"launch_template": {"id": "lt-1"}},
+    {**POOL, "image_owner": 123456789012, "max_price": 0.05, "subnets": "subnet-1", "tags": {"a": 1, "b": True},
+     "disk": {"size": 40, "type": "gp3"}, "ssh": {"user": "u", "port": 2222}, "dead_man": "1h", "public_ip": False}])
+def test_the_schema_takes_what_the_program_takes(pool, tmp_path):
+    schema = json.loads(run("config", "schema").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate({"pools": {"p": pool}}, schema)
+    (tmp_path / "muster.yml").write_text(json.dumps({"pools": {"p": pool}}))
+    done = run("config", "check", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("document", [
+    {"pools": {"p": {"types": ["t3.large"]}}}, {"pool": {}}, {"pools": {"p": {**POOL, "imgae": "x"}}},
+    {"pools": {"p": {**POOL, "max_instances": 0}}}, {"pools": {"p": {**POOL, "max_instances": "many"}}},
+    {"pools": {"p": {**POOL, "on_demand": "maybe"}}}, {"pools": {"p": {**POOL, "dead_man": 10}}},
+    {"pools": {"p": {**POOL, "disk": {"type": "gp9"}}}}, {"pools": {"a b": POOL}}, {"pools": {"p": {**POOL, "idle": 2}}},
+    {"pools": {"p": {"launch_template": {"version": 1}}}}, {"pools": {"p": {**POOL, "monitoring": "maybe"}}}])
+def test_the_schema_refuses_what_the_program_refuses(document, tmp_path):
+    schema = json.loads(run("config", "schema").stdout)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+    (tmp_path / "muster.yml").write_text(json.dumps(document))
+    assert run("config", "check", cwd=tmp_path).returncode == 2
 
 
 def test_compile_prints_the_stage_and_refuses_mistakes(tmp_path):

@@ -365,3 +365,34 @@ def test_untrusted_and_the_pool_forbid_privileged(muster):
     muster.pipeline(text + "services: [{name: db, image: b, privileged: true}]\n")
     done = muster.run("exec")
     assert done.returncode == 2 and "step db asks for privileged" in done.stderr, done.stderr
+
+
+def test_takes_what_the_pool_does_not_say_from_a_launch_template(muster):
+    ec2 = muster.simulator.ec2
+    image = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["debian-12-amd64"]}])["Images"][0]
+    name = "ci-" + muster.folder.name
+    ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData={
+        "ImageId": image["ImageId"], "InstanceType": "m5.large",
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "of", "Value": "template"}]}]})
+    ec2.create_launch_template_version(LaunchTemplateName=name, SourceVersion="1",
+                                       LaunchTemplateData={"InstanceType": "c5.large"})
+    muster.pipeline("kind: pipeline\ntype: vm\nsteps:\n- name: a\n  commands: [echo hello]\n")
+    for version, more, kind in [("", "", "m5.large"), (", version: 2", "", "c5.large"),
+                                (", version: $Latest", "    types: [t3.large]\n", "t3.large")]:
+        (muster.project / "muster.yml").write_text(
+            f"pools:\n  p:\n    launch_template: {{name: {name}{version}}}\n    dead_man: 1m\n    boot_timeout: 30s\n{more}")
+        done = muster.run("exec")
+        assert done.returncode == 0 and "hello" in done.stdout, done.stderr
+        assert f"{kind} spot" in done.stderr and (more or f"· template {name} ·" in done.stderr)
+    owned = ec2.describe_instances(Filters=[{"Name": "tag:muster:pool", "Values": ["p"]},
+                                            {"Name": "tag:of", "Values": ["template"]}])["Reservations"]
+    assert len(owned) >= 3
+
+
+@pytest.mark.parametrize("template,text", [("{name: nowhere}", "with template name nowhere, does not exist"),
+                                           ("{id: lt-0123456789abcdef0}", "with template ID lt-0123456789abcdef0")])
+def test_an_unknown_launch_template_is_told(muster, template, text):
+    muster.pipeline("kind: pipeline\ntype: vm\nsteps:\n- name: a\n  commands: [echo hello]\n")
+    (muster.project / "muster.yml").write_text(f"pools:\n  p:\n    launch_template: {template}\n")
+    done = muster.run("exec")
+    assert done.returncode == 2 and text in done.stderr and "launch_template" in done.stderr.splitlines()[-1], done.stderr

@@ -39,12 +39,47 @@ TEST(ReadConfig, TellsAllProblemsAtOnceWithPlaceAndRemedy) {
 }
 
 TEST(ReadConfig, RefusesWhatIsNotSupportedYet) {
-  for (const char* key : {"idle", "labels", "schedule", "reuse", "launch_template"}) {
+  for (const char* key : {"idle", "labels", "schedule", "reuse", "block_devices"}) {
     const auto found = problems(
         std::string("pools:\n  a:\n    image: i\n    types: [t3.large]\n    ") + key + ": {}\n");
     ASSERT_EQ(found.size(), 1U) << key;
     EXPECT_NE(found[0].find("not supported yet"), std::string::npos);
   }
+}
+
+TEST(ReadConfig, TakesALaunchTemplateInPlaceOfImageAndTypes) {
+  std::vector<Finding> findings;
+  const Config config =
+      read_config("pools: {a: {launch_template: {name: ci, version: 3}}}\n", "m", findings);
+  EXPECT_TRUE(findings.empty());
+  const Pool& pool = config.pools.at("a");
+  EXPECT_EQ(pool.launch_template.name, "ci");
+  EXPECT_EQ(pool.launch_template.version, "3");
+  EXPECT_TRUE(pool.image.empty() && pool.types.empty());
+  ASSERT_EQ(offerings_of(pool, {}).size(), 2U);
+  EXPECT_EQ(offerings_of(pool, {}).front().instance_type, "");
+}
+
+TEST(ReadConfig, RefusesAnUnclearLaunchTemplate) {
+  const auto of_template = [](const std::string& keys) {
+    return problems("pools: {a: {launch_template: {" + keys + "}}}\n");
+  };
+  EXPECT_NE(of_template("version: 3").at(0).find("launch_template.name is missing"),
+            std::string::npos);
+  EXPECT_NE(of_template("name: a, id: lt-1").at(0).find("twice"), std::string::npos);
+  EXPECT_NE(of_template("id: ci").at(0).find("no id of a launch template"), std::string::npos);
+  EXPECT_NE(of_template("name: ci, version: newest").at(0).find("no version"), std::string::npos);
+  EXPECT_NE(problems("pools: {a: {launch_template: {name: ci}, disk: {size: 9}}}\n")
+                .at(0)
+                .find("disk: needs a device"),
+            std::string::npos);
+}
+
+TEST(ReadConfig, RefusesAKeyWithoutValue) {
+  EXPECT_NE(problems("pools:\n  a:\n").at(0).find("pools.a: has no value"), std::string::npos);
+  EXPECT_NE(
+      problems("pools: {a: {image: i, types: [t3.large], ssh: {user: }}}\n").at(0).find("no value"),
+      std::string::npos);
 }
 
 TEST(ReadConfig, RefusesReservedTagsAndOverlongUserData) {
