@@ -1,4 +1,4 @@
-.PHONY: help setup build demo test unit integration lint format bench fuzz clean
+.PHONY: help setup build demo test unit integration lint format bench fuzz coverage clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,11 @@ fuzz: ## Fuzz every parser for a while (SECONDS_EACH, default 30)
 	@tools/setup build test
 	@tools/build dev
 	@fuzz/run
+
+coverage: ## Which share of each parser's lines the fuzz corpora reach
+	@tools/setup build test
+	@tools/build coverage fuzz_targets
+	@fuzz/coverage
 
 clean: ## Remove what was built
 	rm -rf build bin

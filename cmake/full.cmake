@@ -43,14 +43,16 @@ add_executable(muster src/cli/main.cpp)
 target_link_libraries(muster PRIVATE muster_cli)
 muster_library(muster_simulation simulation LINK muster_service muster_ec2model)
 
-# Fuzz targets: part of the tree that has sanitizers.
-if(MUSTER_SANITIZE)
+# Fuzz targets: part of the trees that have sanitizers or measure coverage.
+if(MUSTER_SANITIZE OR MUSTER_COVERAGE)
+  add_custom_target(fuzz_targets)
   file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/*_fuzz.cpp)
   foreach(source ${fuzz_sources})
     get_filename_component(name ${source} NAME_WE)
     add_executable(${name} ${source})
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz_targets ${name})
     target_link_libraries(${name} PRIVATE muster_pipeline muster_wire muster_http muster_simulation
                           ec2sim_core)
   endforeach()

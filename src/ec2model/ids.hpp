@@ -9,6 +9,7 @@
 namespace ec2model {
 
 inline constexpr std::size_t kTagsMax = 50;
+inline constexpr std::size_t kUserDataBytesMax = 16384;
 
 /// Whether the id is `prefix-` and 8 or 17 hexadecimal digits.
 [[nodiscard]] bool is_well_formed(const std::string& id, const std::string& prefix);

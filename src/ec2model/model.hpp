@@ -140,6 +140,8 @@ class Model {
   Answer<void> revoke(const std::string& id, const std::string& name,
                       const std::vector<GroupRule>& rules, const std::vector<std::string>& rule_ids,
                       bool is_egress, const Gate& gate);
+  /// The id of the group that has this rule; empty if none has.
+  [[nodiscard]] std::string group_of_rule(const std::string& rule_id) const;
   Answer<void> delete_interface(const std::string& id, const Gate& gate);
   Answer<void> delete_volume(const std::string& id, const Gate& gate);
 

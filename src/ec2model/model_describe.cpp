@@ -163,12 +163,12 @@ Answer<std::vector<const Instance*>> Model::describe_instances(const std::vector
     if (instance.visible_at > now) return false;
     return instance.state != State::terminated || now - instance.ended_at < std::chrono::hours{1};
   };
+  if (auto fine = check_filters(instance_filters(), filters); !fine) return again(fine);
   const auto known = check_instance_ids(ids, [&](const std::string& id) {
     const Instance* instance = find(id);
     return instance != nullptr && is_visible(*instance);
   });
   if (!known) return again(known);
-  if (auto fine = check_filters(instance_filters(), filters); !fine) return again(fine);
   std::vector<const Instance*> found;
   const auto add = [&](const Instance& instance) {
     if (!is_visible(instance)) return;

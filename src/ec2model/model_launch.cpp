@@ -30,7 +30,7 @@ Answer<void> check_form(const LaunchRequest& request) {
     return refuse("InvalidParameterValue",
                   fmt::format("Invalid value '{}' for InstanceType.", request.instance_type));
   }
-  if (request.user_data.size() > 16384) {
+  if (request.user_data.size() > kUserDataBytesMax) {
     return refuse("InvalidParameterValue", "User data is limited to 16384 bytes");
   }
   if (request.client_token.size() > 64) {
@@ -64,16 +64,24 @@ Answer<void> check_combinations(const LaunchRequest& request) {
     return refuse("InvalidParameterCombination",
                   "A private IP address can be given to a single instance only");
   }
-  if (request.is_spot && request.is_persistent && request.interruption_behaviour == "terminate") {
+  if (request.is_spot && request.terminates_on_shutdown &&
+      request.interruption_behaviour == "stop") {
     return refuse("InvalidParameterCombination",
-                  "A persistent Spot Instance request needs the interruption behavior stop or "
-                  "hibernate.");
+                  "The shutdown behavior terminate cannot be used with the interruption behavior "
+                  "stop.");
   }
   if (!request.is_spot && !request.max_price_text.empty()) {
     return refuse("InvalidParameterCombination",
                   "SpotOptions may be given only with the market type spot");
   }
   return {};
+}
+
+bool has_encrypted_root(const LaunchRequest& request, const Image& image) {
+  return std::any_of(request.devices.begin(), request.devices.end(),
+                     [&](const DeviceMapping& device) {
+                       return device.device == image.root_device && device.is_encrypted;
+                     });
 }
 
 }  // namespace
@@ -99,6 +107,21 @@ Answer<void> Model::check_known(const LaunchRequest& request) const {
   if (!request.key_name.empty() && !key_pairs_.contains(request.key_name)) {
     return refuse("InvalidKeyPair.NotFound",
                   fmt::format("The key pair '{}' does not exist", request.key_name));
+  }
+  if (request.is_hibernation_configured &&
+      !(type.can_hibernate() && has_encrypted_root(request, *image))) {
+    return refuse("Unsupported",
+                  "The requested configuration is currently not supported. Please check the "
+                  "documentation for supported configurations.");
+  }
+  if (!request.interface_id.empty()) {
+    if (find_interface(request.interface_id) == nullptr) {
+      return refuse(
+          "InvalidNetworkInterfaceID.NotFound",
+          fmt::format("The network interface ID '{}' does not exist", request.interface_id));
+    }
+    return refuse("InvalidNetworkInterface.InUse",
+                  fmt::format("Interface: [{}] in use", request.interface_id));
   }
   for (const DeviceMapping& device : request.devices) {
     const bool is_known =
@@ -230,15 +253,16 @@ Ec2Error Model::no_capacity(bool is_spot, const std::string& type, const std::st
   }
   std::vector<std::string> others;
   for (const std::string& other : world_.zones) {
-    if (other != zone && !is_full(false, type, other)) others.push_back(other);
+    const bool has_room = is_offered(*find_type(type), other) && !is_full(false, type, other);
+    if (other != zone && has_room) others.push_back(other);
   }
-  return {
-      "InsufficientInstanceCapacity", 500,
-      fmt::format("We currently do not have sufficient {} capacity in the Availability Zone you "
-                  "requested ({}). Our system will be working on provisioning additional capacity. "
-                  "You can currently get {} capacity by not specifying an Availability Zone in "
-                  "your request or choosing {}.",
-                  type, zone, type, fmt::join(others, ", "))};
+  return {"InsufficientInstanceCapacity", 500,
+          fmt::format(
+              "We currently do not have sufficient {} capacity in the Availability Zone you "
+              "requested ({}). Our system will be working on provisioning additional capacity. "
+              "You can currently get {} capacity by not specifying an Availability Zone in "
+              "your request{}{}.",
+              type, zone, type, others.empty() ? "" : " or choosing ", fmt::join(others, ", "))};
 }
 
 Answer<int> Model::count_with_room(const LaunchRequest& request, const Place& place,
@@ -264,6 +288,11 @@ Answer<int> Model::count_with_room(const LaunchRequest& request, const Place& pl
                   fmt::format("There are not enough free addresses in subnet '{}' to satisfy the "
                               "requested number of instances.",
                               place.subnet->id));
+  }
+  const auto asked = parse_address(request.private_address);
+  if (asked && addresses_.contains(*asked)) {
+    return refuse("InvalidIPAddress.InUse",
+                  fmt::format("Address {} is in use.", request.private_address));
   }
   const long price = spot_price(type, place.subnet->zone, now);
   if (request.is_spot && request.max_price_usd_micros && *request.max_price_usd_micros < price) {

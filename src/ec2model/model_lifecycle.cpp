@@ -261,10 +261,6 @@ Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<st
   if (ids.empty()) return refuse("InvalidParameterCombination", "No instances specified");
   if (auto known = check_instances(ids); !known) return again(known);
   if (auto open = gate.pass(); !open) return again(open);
-  if (world_.throttles &&
-      !resource_bucket("TerminateInstances").take(static_cast<double>(ids.size()), now)) {
-    return refuse("RequestLimitExceeded", "Request limit exceeded.", 503);
-  }
   // One protected machine keeps all machines of its zone (API reference, TerminateInstances).
   std::set<std::string> kept_zones;
   std::string kept;
@@ -274,6 +270,13 @@ Answer<std::vector<StateChange>> Model::terminate_instances(const std::vector<st
     kept_zones.insert(instance.zone);
     if (kept.empty()) kept = id;
   }
+  const auto count = std::count_if(ids.begin(), ids.end(), [&](const std::string& id) {
+    return !kept_zones.contains(instances_.at(id).zone);
+  });
+  const bool has_tokens =
+      !world_.throttles || count == 0 ||
+      resource_bucket("TerminateInstances").take(static_cast<double>(count), now);
+  if (!has_tokens) return refuse("RequestLimitExceeded", "Request limit exceeded.", 503);
   std::vector<StateChange> changes;
   std::set<std::string> seen;
   for (const std::string& id : ids) {
@@ -438,6 +441,9 @@ Answer<void> Model::modify_instance(const std::string& id, const AttributeChange
                                     const Gate& gate) {
   if (auto known = check_instances({id}); !known) return known;
   Instance& instance = instances_.at(id);
+  if (change.user_data && change.user_data->size() > kUserDataBytesMax) {
+    return refuse("InvalidParameterValue", "User data is limited to 16384 bytes");
+  }
   if (change.instance_type) {
     const InstanceType* type = find_type(*change.instance_type);
     if (type == nullptr) {
@@ -470,6 +476,9 @@ Answer<void> Model::modify_instance(const std::string& id, const AttributeChange
   }
   if (change.groups) {
     for (const std::string& group : *change.groups) {
+      if (!is_well_formed(group, "sg")) {
+        return refuse("InvalidGroupId.Malformed", fmt::format("Invalid id: \"{}\"", group));
+      }
       const SecurityGroup* found = find_group(group);
       if (found == nullptr || found->vpc != instance.vpc) {
         return refuse("InvalidGroup.NotFound",

@@ -272,6 +272,15 @@ Answer<std::vector<GroupRule>> Model::authorize(const std::string& id, const std
   return rules;
 }
 
+std::string Model::group_of_rule(const std::string& rule_id) const {
+  for (const SecurityGroup& group : world_.groups) {
+    for (const GroupRule& rule : group.rules) {
+      if (rule.id == rule_id) return group.id;
+    }
+  }
+  return {};
+}
+
 Answer<void> Model::revoke(const std::string& id, const std::string& name,
                            const std::vector<GroupRule>& rules,
                            const std::vector<std::string>& rule_ids, bool is_egress,
@@ -362,6 +371,7 @@ Answer<void> Model::deregister_image(const std::string& id, const Gate& gate) {
   }
   if (auto open = gate.pass(); !open) return open;
   found->is_deregistered = true;
+  tags_.erase(id);
   return {};
 }
 

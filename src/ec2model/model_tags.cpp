@@ -39,6 +39,44 @@ const Tags& Model::tags_of(const std::string& resource) const {
 
 namespace {
 
+/// How EC2 refuses an id of each kind that it does not know, and one that is none.
+tl::unexpected<Ec2Error> unknown_resource(const std::string& id) {
+  struct Kind {
+    std::string_view prefix;
+    std::string_view malformed;
+    std::string_view unknown;
+    std::string_view text;
+  };
+  static constexpr std::array<Kind, 10> kKinds{{
+      {"i", "InvalidInstanceID", "InvalidInstanceID.NotFound",
+       "The instance ID '{}' does not exist"},
+      {"ami", "InvalidAMIID", "InvalidAMIID.NotFound", "The image id '[{}]' does not exist"},
+      {"vol", "InvalidVolumeID", "InvalidVolume.NotFound", "The volume '{}' does not exist."},
+      {"snap", "InvalidSnapshotID", "InvalidSnapshot.NotFound",
+       "The snapshot '{}' does not exist."},
+      {"sg", "InvalidGroupId", "InvalidGroup.NotFound", "The security group '{}' does not exist"},
+      {"subnet", "InvalidSubnetID", "InvalidSubnetID.NotFound",
+       "The subnet ID '{}' does not exist"},
+      {"vpc", "InvalidVpcID", "InvalidVpcID.NotFound", "The vpc ID '{}' does not exist"},
+      {"eni", "InvalidNetworkInterfaceID", "InvalidNetworkInterfaceID.NotFound",
+       "The network interface ID '{}' does not exist"},
+      {"lt", "InvalidLaunchTemplateId", "InvalidLaunchTemplateId.NotFound",
+       "The specified launch template, with template ID {}, does not exist."},
+      {"sir", "InvalidSpotInstanceRequestID", "InvalidSpotInstanceRequestID.NotFound",
+       "The spot instance request ID '{}' does not exist"},
+  }};
+  const std::string prefix = id.substr(0, id.find('-'));
+  for (const Kind& kind : kKinds) {
+    if (prefix != kind.prefix) continue;
+    if (!is_well_formed(id, prefix)) {
+      return refuse(std::string(kind.malformed) + ".Malformed",
+                    fmt::format("Invalid id: \"{}\"", id));
+    }
+    return refuse(std::string(kind.unknown), fmt::format(fmt::runtime(kind.text), id));
+  }
+  return refuse("InvalidID", fmt::format("The ID '{}' is not valid", id));
+}
+
 template <class Map, class Id>
 bool has_id(const Map& map, const Id& id) {
   return std::any_of(map.begin(), map.end(), [&](const auto& one) { return one.second.id == id; });
@@ -50,7 +88,6 @@ Answer<void> Model::create_tags(const std::vector<std::string>& resources, const
                                 const Gate& gate) {
   if (auto fine = check_tag_keys(tags); !fine) return fine;
   for (const std::string& id : resources) {
-    const std::string type = type_of(id);
     const bool has_rule =
         std::any_of(world_.groups.begin(), world_.groups.end(), [&](const SecurityGroup& group) {
           return std::any_of(group.rules.begin(), group.rules.end(),
@@ -63,21 +100,7 @@ Answer<void> Model::create_tags(const std::vector<std::string>& resources, const
         templates_.contains(id) || has_id(key_pairs_, id) || has_rule ||
         std::any_of(world_.images.begin(), world_.images.end(),
                     [&](const Image& image) { return image.snapshot() == id; });
-    if (!is_known) {
-      if (type == "instance") return again(check_instances({id}));
-      if (type == "volume") {
-        return refuse("InvalidVolume.NotFound", fmt::format("The volume '{}' does not exist.", id));
-      }
-      if (type == "image") {
-        return refuse("InvalidAMIID.NotFound",
-                      fmt::format("The image id '[{}]' does not exist", id));
-      }
-      if (type == "spot-instances-request") {
-        return refuse("InvalidSpotInstanceRequestID.NotFound",
-                      fmt::format("The spot instance request ID '{}' does not exist", id));
-      }
-      return refuse("InvalidID", fmt::format("The ID '{}' is not valid", id));
-    }
+    if (!is_known) return unknown_resource(id);
     Tags merged = tags_of(id);
     for (const auto& [key, value] : tags) merged[key] = value;
     const auto own = std::count_if(merged.begin(), merged.end(),

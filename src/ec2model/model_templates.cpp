@@ -187,6 +187,7 @@ Answer<LaunchTemplate> Model::delete_template(const TemplateName& name, const Ga
   if (auto open = gate.pass(); !open) return again(open);
   LaunchTemplate gone = **found;
   templates_.erase(gone.id);
+  tags_.erase(gone.id);
   return gone;
 }
 

@@ -22,6 +22,7 @@ struct LaunchRequest {
   std::vector<std::string> group_names;
   std::string private_address;
   std::optional<bool> public_address;
+  std::string interface_id;  ///< An interface that exists; none is free in this world.
   std::string interface_description;
   bool interface_deletes_on_termination = true;
   std::string key_name;
@@ -78,6 +79,7 @@ struct FleetRequest {
   int on_demand_count = 0;
   std::string spot_strategy = "lowest-price";
   std::string on_demand_strategy = "lowest-price";
+  std::string interruption_behaviour;  ///< Of its spot machines; empty: their launch's.
   int min_spot = 0;
   int min_on_demand = 0;
   bool is_single_type = false;

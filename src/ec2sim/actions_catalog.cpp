@@ -87,7 +87,11 @@ Answer<std::string> copy_image(const Call& call) {
     return refuse("InvalidAMIID.Malformed",
                   fmt::format("Invalid id: \"{}\" (expecting \"ami-...\")", id));
   }
-  if (source == nullptr || source->is_deregistered || !from->is_visible(*source)) {
+  if (source != nullptr && source->is_deregistered) {
+    return refuse("InvalidAMIID.Unavailable",
+                  fmt::format("The image id '[{}]' is no longer available", id));
+  }
+  if (source == nullptr || !from->is_visible(*source)) {
     return refuse("InvalidAMIID.NotFound", fmt::format("The image id '[{}]' does not exist", id));
   }
   const ec2model::Image original = *source;

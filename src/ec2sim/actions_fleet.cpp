@@ -41,10 +41,16 @@ Parameters with_overrides(const Parameters& base, std::map<std::string, std::str
   }
   for (const auto& [name, value] : overrides) {
     const std::string top = name.substr(0, name.find('.'));
-    if (top == "BlockDeviceMapping") {
+    // These replace the template's as a whole: half of each would be neither.
+    if (top == "BlockDeviceMapping" || top == "IamInstanceProfile") {
       std::erase_if(values, [&](const auto& one) {
         return one.first.starts_with(top + ".") && !overrides.contains(one.first);
       });
+    }
+    if (name.starts_with("Placement.AvailabilityZone")) {
+      for (const char* zone : {"Placement.AvailabilityZone", "Placement.AvailabilityZoneId"}) {
+        if (!overrides.contains(zone)) values.erase(zone);
+      }
     }
     values[name] = value;
   }
@@ -86,8 +92,8 @@ Answer<ec2model::FleetRequest> read_fleet(const Call& call, std::vector<Choice>&
   const std::string other =
       reader.word("OnDemandOptions.AllocationStrategy", {"lowest-price", "prioritized"});
   if (!other.empty()) to.on_demand_strategy = other;
-  static_cast<void>(
-      reader.word("SpotOptions.InstanceInterruptionBehavior", {"terminate", "stop", "hibernate"}));
+  to.interruption_behaviour =
+      reader.word("SpotOptions.InstanceInterruptionBehavior", {"terminate", "stop", "hibernate"});
   static_cast<void>(
       reader.word("ExcessCapacityTerminationPolicy", {"no-termination", "termination"}));
   to.is_single_type = reader.boolean("SpotOptions.SingleInstanceType") ||
@@ -188,6 +194,9 @@ Answer<ec2model::FleetRequest> read_fleet(const Call& call, std::vector<Choice>&
         return refuse("MissingParameter", "The launch template must contain an ImageId");
       }
       launch->system_tags = merged->system_tags;
+      if (!to.interruption_behaviour.empty()) {
+        launch->interruption_behaviour = to.interruption_behaviour;
+      }
       candidate.launch = std::move(*launch);
       candidate.override_index = choices.size();
       to.candidates.push_back(std::move(candidate));
@@ -203,7 +212,8 @@ Answer<ec2model::FleetRequest> read_fleet(const Call& call, std::vector<Choice>&
 
 void write_choice(XmlWriter& out, const Choice& choice) {
   out.open("launchTemplateAndOverrides").open("launchTemplateSpecification");
-  out.text("launchTemplateId", choice.template_id).text("version", choice.version).close();
+  out.text("launchTemplateId", choice.template_id);
+  out.text("launchTemplateName", choice.template_name).text("version", choice.version).close();
   out.open("overrides");
   const std::pair<const char*, const char*> shown[] = {
       {"InstanceType", "instanceType"},

@@ -137,11 +137,13 @@ Answer<std::string> authorize(const Call& call, bool is_egress) {
   const auto made = call.model.authorize(id, call.given.text("GroupName"), std::move(rules),
                                          tags["security-group-rule"], call.gate);
   if (!made) return again(made);
+  const std::string group =
+      id.empty() && !made->empty() ? call.model.group_of_rule(made->front().id) : id;
   XmlWriter out;
   out.text("return", "true").open("securityGroupRuleSet");
   for (const GroupRule& rule : *made) {
     out.open("item");
-    write_rule(out, id, rule, call);
+    write_rule(out, group, rule, call);
     out.close();
   }
   out.close();

@@ -47,9 +47,12 @@ Answer<std::string> describe_instances(const Call& call) {
   const auto filters = call.given.filters();
   if (!filters) return again(filters);
   const std::vector<std::string> ids = call.given.list("InstanceId");
+  if (auto fine = check_page(call, {5, 1000, !ids.empty(), "instancesSet"}); !fine) {
+    return again(fine);
+  }
   const auto found = call.model.describe_instances(ids, *filters, call.now);
   if (!found) return again(found);
-  const auto page = page_of(call, page_keys(*found), {5, 1000, !ids.empty(), "instancesSet"});
+  const auto page = page_of(call, page_keys(*found));
   if (!page) return again(page);
   if (auto open = call.gate.pass(); !open) return again(open);
   XmlWriter out;

@@ -157,15 +157,22 @@ Answer<std::string> create_version(const Call& call) {
   if (call.given.below(kData).empty() && !call.given.has("SourceVersion")) {
     return refuse("MissingParameter", "The request must contain the parameter LaunchTemplateData");
   }
+  ParameterReader reader(call.given);
+  const bool resolves = reader.boolean("ResolveAlias");
+  if (reader.has_failed()) return reader.failure();
   const Model::TemplateName name = name_in(call.given);
   const auto made = call.model.add_template_version(
       name, call.given.text("SourceVersion"), version_in(call.given),
       call.given.text("ClientToken"), call.given.fingerprint(), call.gate, call.now);
   if (!made) return again(made);
   const auto of = call.model.find_template(name);
+  // The answer shows the image; the version keeps the name of its parameter.
+  Answer<Parameters> shown = Parameters::of((*made)->data);
+  if (resolves) shown = with_resolved_image(call, *shown);
+  if (!shown) return again(shown);
   XmlWriter out;
   out.open("launchTemplateVersion");
-  write_version(out, **of, **made, call, (*made)->data);
+  write_version(out, **of, **made, call, shown->values());
   out.close();
   return out.take();
 }

@@ -99,16 +99,19 @@ struct Page {
   std::string next_token;
 };
 
-[[nodiscard]] Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys,
-                                   const PageRule& rule);
+/// Refuses a `MaxResults` that cannot be, before anything is looked up.
+[[nodiscard]] Answer<void> check_page(const Call& call, const PageRule& rule);
+
+[[nodiscard]] Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys);
 
 /// `<set><item>…</item>…</set>` of one page of what was found, and the token of the next.
 template <class T, class Write>
 Answer<std::string> list_page(const Call& call, std::string_view set,
                               const Answer<std::vector<T>>& found, const PageRule& rule,
                               const Write& write) {
+  if (auto fine = check_page(call, rule); !fine) return ec2model::again(fine);
   if (!found) return ec2model::again(found);
-  const Answer<Page> page = page_of(call, page_keys(*found), rule);
+  const Answer<Page> page = page_of(call, page_keys(*found));
   if (!page) return ec2model::again(page);
   if (auto open = call.gate.pass(); !open) return ec2model::again(open);
   muster::wire::XmlWriter out;

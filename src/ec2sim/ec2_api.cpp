@@ -49,7 +49,7 @@ Answer<std::string> done(const Answer<void>& answer) {
   return XmlWriter().text("return", "true").take();
 }
 
-Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys, const PageRule& rule) {
+Answer<void> check_page(const Call& call, const PageRule& rule) {
   const auto size = call.given.integer("MaxResults");
   if (!size) return again(size);
   if (*size && rule.has_ids) {
@@ -66,6 +66,12 @@ Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys, con
                               **size, is_small ? "greater" : "less",
                               is_small ? rule.smallest : rule.largest));
   }
+  return {};
+}
+
+Answer<Page> page_of(const Call& call, const std::vector<std::string>& keys) {
+  const auto size = call.given.integer("MaxResults");
+  if (!size) return again(size);
   Page page;
   const std::string prefix = call.action + " ";
   const std::string token = call.given.text("NextToken");

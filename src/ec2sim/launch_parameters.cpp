@@ -85,6 +85,7 @@ void read_network(const Parameters& given, ParameterReader& reader, ec2model::La
     to.private_address =
         given.text(fmt::format("{}PrivateIpAddresses.{}.PrivateIpAddress", at, addresses.front()));
   }
+  to.interface_id = given.text(at + "NetworkInterfaceId");
   to.interface_description = given.text(at + "Description");
   static_cast<void>(reader.integer(at + "DeviceIndex"));
   to.interface_deletes_on_termination = reader.boolean(at + "DeleteOnTermination", true);
@@ -118,6 +119,11 @@ void read_market(const Parameters& given, ParameterReader& reader, ec2model::Lau
   to.is_persistent =
       reader.word(at + "SpotOptions.SpotInstanceType", {"one-time", "persistent"}) == "persistent";
   static_cast<void>(reader.maybe_time(at + "SpotOptions.ValidUntil"));
+  if (to.is_spot && to.is_persistent && to.interruption_behaviour == "terminate") {
+    reader.refuse("InvalidParameterCombination",
+                  "A persistent Spot Instance request needs the interruption behavior stop or "
+                  "hibernate.");
+  }
   if (!to.is_persistent && to.interruption_behaviour != "terminate") {
     reader.refuse("InvalidParameterCombination",
                   fmt::format("The interruption behavior {} is supported for persistent Spot "
@@ -279,6 +285,7 @@ const std::vector<std::string_view>& launch_names() {
       "NetworkInterface.N.PrivateIpAddresses.N.Primary",
       "NetworkInterface.N.SubnetId",
       "NetworkInterface.N.InterfaceType",
+      "NetworkInterface.N.NetworkInterfaceId",
       "IamInstanceProfile.Arn",
       "IamInstanceProfile.Name",
       "EbsOptimized",

@@ -1,21 +1,11 @@
 #pragma once
 
 #include <boost/asio/ip/udp.hpp>
-#include <functional>
-#include <optional>
-#include <string>
-#include <string_view>
 
 #include "base/task.hpp"
+#include "ec2sim/dns_answer.hpp"
 
 namespace ec2sim {
-
-/// Looks a lower-case name up; nothing if it does not exist. Host byte order.
-using NameLookup = std::function<std::optional<unsigned>(const std::string& name)>;
-
-/// The answer to one DNS query (RFC 1035): A records of known names, NXDOMAIN for others. Empty for
-/// what is no query.
-[[nodiscard]] std::string answer_dns(std::string_view query, const NameLookup& lookup);
 
 /// Answers on the socket until cancelled.
 muster::Task<> serve_names(boost::asio::ip::udp::socket socket, NameLookup lookup);

@@ -66,10 +66,9 @@ constexpr std::array<std::string_view, 49> kIgnored{"AdditionalInfo",
                                                     "VirtualName"};
 
 /// Known to AWS, and refused because it would change where or how a machine runs.
-constexpr std::array<std::string_view, 7> kNotPlayed{
+constexpr std::array<std::string_view, 6> kNotPlayed{
     "InstanceRequirements",    "CapacityReservationTarget", "CapacityReservationOptions",
-    "ReservedCapacityOptions", "HostResourceGroupArn",      "HostId",
-    "NetworkInterfaceId"};
+    "ReservedCapacityOptions", "HostResourceGroupArn",      "HostId"};
 
 std::vector<std::string_view> segments_of(std::string_view name) {
   std::vector<std::string_view> parts;

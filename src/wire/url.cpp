@@ -45,6 +45,13 @@ Result<Url> parse_url(std::string_view text) {
     port = mark == std::string_view::npos ? std::string_view{} : authority.substr(mark);
   }
   if (url.host.empty()) return refuse("it names no host");
+  constexpr std::string_view kAddress = "0123456789abcdefABCDEF:.";
+  constexpr std::string_view kName =
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-._";
+  const std::string_view allowed = authority.starts_with('[') ? kAddress : kName;
+  if (url.host.find_first_not_of(allowed) != std::string::npos) {
+    return refuse("its host is neither a name nor an address");
+  }
   url.port = url.scheme == "http" ? 80 : 443;
   if (!port.empty()) {
     const auto number = port.starts_with(':') ? parse_integer(port.substr(1)) : std::nullopt;

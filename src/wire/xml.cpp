@@ -15,9 +15,17 @@ std::string_view local_name(const char* name) {
   return colon == std::string_view::npos ? whole : whole.substr(colon + 1);
 }
 
+/// Only a prefix may have been what made it a name.
+bool starts_a_name(std::string_view text) {
+  if (text.empty()) return false;
+  const auto c = static_cast<unsigned char>(text.front());
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+}
+
 bool convert(const pugi::xml_node& from, XmlElement& to, std::size_t depth_left) {
   if (depth_left == 0) return false;
   to.name = std::string(local_name(from.name()));
+  if (!starts_a_name(to.name)) return false;
   to.text = from.text().get();
   for (const pugi::xml_node& child : from.children()) {
     if (child.type() != pugi::node_element) continue;
@@ -77,7 +85,8 @@ Result<XmlElement> parse_xml(std::string_view text, std::size_t bytes_max, std::
   const pugi::xml_node element = document.document_element();
   if (!element) return fail(ErrorKind::corrupt, "XML without a root element");
   if (!convert(element, root, depth_max)) {
-    return fail(ErrorKind::corrupt, fmt::format("XML nested over {} deep", depth_max));
+    return fail(ErrorKind::corrupt,
+                fmt::format("XML nested over {} deep, or an element without a name", depth_max));
   }
   return root;
 }
