@@ -11,7 +11,7 @@ namespace {
 
 std::string_view local_name(const char* name) {
   const std::string_view whole(name);
-  const std::size_t colon = whole.find(':');
+  const std::size_t colon = whole.rfind(':');
   return colon == std::string_view::npos ? whole : whole.substr(colon + 1);
 }
 
