@@ -26,8 +26,8 @@ muster_library(ec2sim_core ec2sim LINK muster_ec2model muster_http muster_system
                EXCLUDE "/main\\.cpp$")
 target_sources(ec2sim_core PRIVATE src/ec2sim/guest/netlink.cpp)
 set_source_files_properties(src/ec2sim/guest_program.cpp PROPERTIES
-  COMPILE_DEFINITIONS EC2SIM_GUEST_PATH="${CMAKE_BINARY_DIR}/ec2sim_guest"
-  OBJECT_DEPENDS "${CMAKE_BINARY_DIR}/ec2sim_guest")
+  COMPILE_DEFINITIONS "EC2SIM_GUEST_PATH=\"${CMAKE_BINARY_DIR}/ec2sim_guest\";EC2SIM_SYSTEMCTL_PATH=\"${CMAKE_SOURCE_DIR}/src/ec2sim/guest/systemctl.sh\""
+  OBJECT_DEPENDS "${CMAKE_BINARY_DIR}/ec2sim_guest;${CMAKE_SOURCE_DIR}/src/ec2sim/guest/systemctl.sh")
 add_dependencies(ec2sim_core ec2sim_guest)
 add_executable(ec2sim src/ec2sim/main.cpp)
 target_link_libraries(ec2sim PRIVATE ec2sim_core)

@@ -200,6 +200,7 @@ class DiskWriter {
          {"/usr/sbin/shutdown", "/usr/sbin/poweroff", "/usr/sbin/halt", "/usr/sbin/reboot"}) {
       write(path, contents_.guest_program, 0755);
     }
+    write("/usr/bin/systemctl", contents_.systemctl, 0755);
     if (contents_.has_docker) {
       write("/usr/local/lib/ec2sim/ec2sim-runc", contents_.guest_program, 0755);
     }

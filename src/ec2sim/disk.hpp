@@ -18,6 +18,7 @@ struct DiskContents {
   std::string boot_script;
   muster::wire::SshKeyPair host_key;
   std::string guest_program;  ///< The bytes of ec2sim-guest.
+  std::string systemctl;      ///< The text of the service manager.
   bool has_docker = false;
   bool is_restart = false;  ///< The disk is there; only what a boot makes anew is written.
 };

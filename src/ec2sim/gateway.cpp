@@ -35,13 +35,14 @@ std::string action_of(const muster::wire::Parameters& parameters) {
 }  // namespace
 
 Gateway::Gateway(Universe& universe, const Authenticator& authenticator, Ec2Api& ec2, StsApi& sts,
-                 SsmApi& ssm, HttpHandler& admin, muster::Clock& clock, muster::Random& random,
-                 Events events)
+                 SsmApi& ssm, InstanceConnectApi& connect, HttpHandler& admin, muster::Clock& clock,
+                 muster::Random& random, Events events)
     : universe_(universe),
       authenticator_(authenticator),
       ec2_(ec2),
       sts_(sts),
       ssm_(ssm),
+      connect_(connect),
       admin_(admin),
       clock_(clock),
       random_(random),
@@ -51,6 +52,9 @@ ServiceApi& Gateway::service_of(const HttpServerRequest& request,
                                 const std::string& scope_service) {
   // Every service of the JSON protocol gets its errors as JSON.
   const std::string target = muster::header_value(request.headers, "x-amz-target");
+  const bool is_connect = scope_service == "ec2-instance-connect" ||
+                          target.starts_with("AWSEC2InstanceConnectService.");
+  if (is_connect) return connect_;
   if (scope_service == "ssm" || !target.empty()) return ssm_;
   if (scope_service == "sts") return sts_;
   return ec2_;
@@ -95,6 +99,7 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
     caller = authenticator_.check(request, path, *query, clock_.now());
     const bool is_played = !authorization || authorization->scope.service == "ec2" ||
                            authorization->scope.service == "ssm" ||
+                           authorization->scope.service == "ec2-instance-connect" ||
                            authorization->scope.service == "sts";
     if (caller && !is_played) {
       caller =
@@ -146,6 +151,13 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
   if (strikes("cut", faults.cut * scale)) response.bytes_max = 64 + response.body.size() / 2;
   if (strikes("late", faults.late * scale)) co_await clock_.sleep(faults.late_by);
   co_return response;
+}
+
+muster::Task<HttpServerResponse> InnerGateway::handle(HttpServerRequest request) {
+  // Not a file of that name is what a machine finds there.
+  if (request.target.starts_with(kAdminPath)) request.target = "/nothing";
+  HttpServerResponse answer = co_await gateway_.handle(std::move(request));
+  co_return answer;
 }
 
 }  // namespace ec2sim

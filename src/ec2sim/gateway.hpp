@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ec2sim/ec2_api.hpp"
+#include "ec2sim/instance_connect_api.hpp"
 #include "ec2sim/ssm_api.hpp"
 #include "ec2sim/sts_api.hpp"
 #include "ports/clock.hpp"
@@ -22,8 +23,8 @@ class Gateway : public muster::HttpHandler {
   };
 
   Gateway(Universe& universe, const Authenticator& authenticator, Ec2Api& ec2, StsApi& sts,
-          SsmApi& ssm, HttpHandler& admin, muster::Clock& clock, muster::Random& random,
-          Events events);
+          SsmApi& ssm, InstanceConnectApi& connect, HttpHandler& admin, muster::Clock& clock,
+          muster::Random& random, Events events);
 
   muster::Task<muster::HttpServerResponse> handle(muster::HttpServerRequest request) override;
 
@@ -37,10 +38,22 @@ class Gateway : public muster::HttpHandler {
   Ec2Api& ec2_;
   StsApi& sts_;
   SsmApi& ssm_;
+  InstanceConnectApi& connect_;
   HttpHandler& admin_;
   muster::Clock& clock_;
   muster::Random& random_;
   Events events_;
+};
+
+/// The port as machines see it: without the admin calls.
+class InnerGateway : public muster::HttpHandler {
+ public:
+  explicit InnerGateway(Gateway& gateway) : gateway_(gateway) {}
+
+  muster::Task<muster::HttpServerResponse> handle(muster::HttpServerRequest request) override;
+
+ private:
+  Gateway& gateway_;
 };
 
 }  // namespace ec2sim

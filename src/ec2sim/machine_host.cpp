@@ -110,29 +110,15 @@ void remove_cgroup(const std::string& path) {
 
 }  // namespace
 
-struct MachineHost::Machine {
-  explicit Machine(const asio::any_io_executor& executor) : ended(executor) {}
-  asio::posix::stream_descriptor ended;  // The pidfd: readable when the machine is gone.
-  MachineSpec spec;
-  pid_t pid = -1;
-  unsigned port = 0;
-};
-
 MachineHost::MachineHost(asio::any_io_executor executor, HostOptions options,
                          const muster::Log& log, OnMachineEnd on_end)
-    : executor_(std::move(executor)),
-      options_(std::move(options)),
-      log_(log),
-      on_end_(std::move(on_end)) {}
+    : Machines(std::move(executor), options.state_dir + "/machines", log, std::move(on_end)),
+      options_(std::move(options)) {}
 
 MachineHost::~MachineHost() {
   for (const int fd : {host_ns_, vpc_ns_, name_lock_, subnet_lock_, cgroup_, guest_}) {
     if (fd >= 0) close(fd);
   }
-}
-
-std::string MachineHost::dir_of(const std::string& id) const {
-  return fmt::format("{}/machines/{}", options_.state_dir, id);
 }
 
 Status MachineHost::lock_name() {
@@ -200,7 +186,7 @@ void MachineHost::open_cgroup() {
 
 void MachineHost::sweep() {
   // Only what is surely ours: the folder may hold other things.
-  for (const std::string& folder : folders_in(options_.state_dir + "/machines")) {
+  for (const std::string& folder : folders_in(folder())) {
     const std::string name = std::filesystem::path(folder).filename();
     const bool is_ours =
         name.size() == 19 && name.starts_with("i-") && std::filesystem::exists(folder + "/upper");
@@ -226,6 +212,7 @@ Status MachineHost::make_network() {
   if (error == 0) error = vpc_net_->add_address("br0", base + 1, 16);
   if (error == 0) error = vpc_net_->add_address("br0", base + 2, 16);
   constexpr unsigned kServices = 169U << 24 | 254U << 16 | 169U << 8;
+  if (error == 0) error = vpc_net_->add_address("br0", kServices + 252, 32);
   if (error == 0) error = vpc_net_->add_address("br0", kServices + 253, 32);
   if (error == 0) error = vpc_net_->add_address("br0", kServices + 254, 32);
   if (error == 0) error = vpc_net_->set_up("br0");
@@ -257,7 +244,7 @@ Status MachineHost::set_up() {
   if (Status fine = lock_name(); !fine) return fine;
   if (Status fine = pick_subnet(); !fine) return fine;
   std::error_code ignored;
-  std::filesystem::create_directories(options_.state_dir + "/machines", ignored);
+  std::filesystem::create_directories(folder(), ignored);
   sweep();
   open_cgroup();
   guest_ = open_guest_program();
@@ -267,7 +254,7 @@ Status MachineHost::set_up() {
 
 muster::Result<asio::ip::tcp::acceptor> MachineHost::listen_in_vpc(const std::string& address,
                                                                    int port) {
-  asio::ip::tcp::acceptor acceptor(executor_);
+  asio::ip::tcp::acceptor acceptor(executor());
   const auto error = in_namespace(vpc_ns_, host_ns_, [&] {
     boost::system::error_code failure;
     const asio::ip::tcp::endpoint at(asio::ip::make_address(address),
@@ -286,7 +273,7 @@ muster::Result<asio::ip::tcp::acceptor> MachineHost::listen_in_vpc(const std::st
 
 muster::Result<asio::ip::udp::socket> MachineHost::bind_in_vpc(const std::string& address,
                                                                int port) {
-  asio::ip::udp::socket socket(executor_);
+  asio::ip::udp::socket socket(executor());
   const auto error = in_namespace(vpc_ns_, host_ns_, [&] {
     boost::system::error_code failure;
     const asio::ip::udp::endpoint at(asio::ip::make_address(address),
@@ -300,7 +287,8 @@ muster::Result<asio::ip::udp::socket> MachineHost::bind_in_vpc(const std::string
   return socket;
 }
 
-Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
+Status MachineHost::boot(Machine& machine) {
+  const MachineSpec& spec = machine.spec;
   const std::string dir = dir_of(spec.id);
   const unsigned address = ec2model::parse_address(spec.private_address).value_or(0);
   const unsigned public_address = ec2model::parse_address(spec.public_address).value_or(0);
@@ -320,6 +308,7 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
     disk.host_key = muster::wire::ssh_key_of_seed(random_seed(), "root@" + spec.hostname);
   }
   disk.guest_program = guest_program();
+  disk.systemctl = systemctl_script();
   disk.has_docker = spec.has_docker;
   if (Status made = make_disk(disk); !made) return made;
   write_text(dir + "/machine.conf",
@@ -393,78 +382,22 @@ Status MachineHost::boot(Machine& machine, const MachineSpec& spec) {
   return failed("cannot connect a machine", -error);
 }
 
-Status MachineHost::start(const MachineSpec& spec) {
-  auto machine = std::make_unique<Machine>(executor_);
-  machine->spec = spec;
-  const Status booted = boot(*machine, spec);
-  const bool has_process = machine->pid > 0;
-  if (has_process) {
-    machines_[spec.id] = std::move(machine);
-    watch(spec.id);
-  } else {
-    remove_disk(dir_of(spec.id));
-  }
-  log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
-  // A process that failed half-way is reported by its end.
-  return has_process ? Status() : booted;
-}
-
-void MachineHost::watch(const std::string& id) {
-  machines_.at(id)->ended.async_wait(asio::posix::stream_descriptor::wait_read,
-                                     [this, id](const boost::system::error_code& error) {
-                                       if (!error) ended(id);
-                                     });
-}
-
-void MachineHost::ended(const std::string& id) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end()) return;
-  const std::unique_ptr<Machine> machine = std::move(found->second);
-  machines_.erase(found);
-  siginfo_t info{};
-  waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
+Machines::Exit MachineHost::exit_of(const siginfo_t& info) const {
   // reboot() in a process namespace ends its init: SIGINT for off and halt, SIGHUP for a restart.
-  const bool is_off = info.si_code == CLD_KILLED && info.si_status == SIGINT;
-  const bool is_restart = info.si_code == CLD_KILLED && info.si_status == SIGHUP;
+  if (info.si_code == CLD_EXITED) return Exit::failed;
+  if (info.si_status == SIGINT) return Exit::shut_down;
+  return info.si_status == SIGHUP ? Exit::restart : Exit::killed;
+}
+
+void MachineHost::release(const Machine& machine) {
   in_namespace(vpc_ns_, host_ns_,
-               [&] { return vpc_net_->delete_link(fmt::format("i{}", machine->port).c_str()); });
-  if (cgroup_ >= 0) remove_cgroup(fmt::format("/proc/self/fd/{}/{}", cgroup_, id));
-  const std::string end_text = console(id);
-  log_.info("machine_ended",
-            {{"instance_id", id}, {"signal", info.si_status}, {"shut_down", is_off}});
-  if (!is_off && info.si_code == CLD_EXITED) {
-    log_.warn("machine_failed", {{"instance_id", id}, {"console", end_text}});
-  }
-  if (is_restart) {
-    MachineSpec again = machine->spec;
-    again.is_restart = true;
-    if (start(again)) return;
-  }
-  const bool keeps = on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, end_text);
-  if (!keeps) remove_disk(dir_of(id));
+               [&] { return vpc_net_->delete_link(fmt::format("i{}", machine.port).c_str()); });
+  if (cgroup_ >= 0) remove_cgroup(fmt::format("/proc/self/fd/{}/{}", cgroup_, machine.spec.id));
 }
 
-void MachineHost::send_signal(const std::string& id, int signal) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end()) return;
-  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), signal, nullptr, 0);
+int MachineHost::open_root(const Machine& machine) const {
+  return open(fmt::format("/proc/{}/root", machine.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
-
-void MachineHost::stop(const std::string& id) { send_signal(id, SIGTERM); }
-
-void MachineHost::reboot(const std::string& id) { send_signal(id, SIGINT); }
-
-void MachineHost::kill(const std::string& id) {
-  if (!machines_.contains(id)) return remove_disk(dir_of(id));
-  send_signal(id, SIGKILL);
-}
-
-pid_t MachineHost::pid_of(const std::string& id) const {
-  const auto found = machines_.find(id);
-  return found == machines_.end() ? -1 : found->second->pid;
-}
-
-std::string MachineHost::console(const std::string& id) const { return read_console(dir_of(id)); }
 
 void MachineHost::tear_down() {
   if (host_net_) host_net_->delete_link(link_name().c_str());

@@ -35,8 +35,6 @@ class MachineHost : public Machines {
   MachineHost(boost::asio::any_io_executor executor, HostOptions options, const muster::Log& log,
               OnMachineEnd on_end);
   ~MachineHost() override;
-  MachineHost(const MachineHost&) = delete;
-  MachineHost& operator=(const MachineHost&) = delete;
 
   /// Cleans up what a killed simulator left, makes the network and picks its addresses.
   /// Errors: forbidden (no root), unavailable (the kernel refuses), conflict (no free subnet).
@@ -45,40 +43,27 @@ class MachineHost : public Machines {
   /// The second octet of the machines' 10.x.0.0/16.
   [[nodiscard]] unsigned second_octet() const { return second_octet_; }
 
-  /// Sockets inside the VPC: the metadata service and the name server.
+  /// Sockets inside the VPC: the metadata service, the API and the name server.
   muster::Result<boost::asio::ip::tcp::acceptor> listen_in_vpc(const std::string& address,
                                                                int port);
   muster::Result<boost::asio::ip::udp::socket> bind_in_vpc(const std::string& address, int port);
 
-  muster::Status start(const MachineSpec& spec) override;
-  void stop(const std::string& id) override;
-  void reboot(const std::string& id) override;
-  void kill(const std::string& id) override;
-  [[nodiscard]] std::size_t count() const override { return machines_.size(); }
-  [[nodiscard]] pid_t pid_of(const std::string& id) const override;
-  [[nodiscard]] std::string console(const std::string& id) const override;
   void tear_down() override;
 
  private:
-  struct Machine;
-
   [[nodiscard]] std::string link_name() const { return "ec2sim-" + options_.name; }
-  [[nodiscard]] std::string dir_of(const std::string& id) const;
   muster::Status lock_name();
   muster::Status pick_subnet();
   muster::Status make_network();
   muster::Status check_disk() const;
   void open_cgroup();
   void sweep();
-  muster::Status boot(Machine& machine, const MachineSpec& spec);
-  void watch(const std::string& id);
-  void ended(const std::string& id);
-  void send_signal(const std::string& id, int signal);
+  muster::Status boot(Machine& machine) override;
+  [[nodiscard]] Exit exit_of(const siginfo_t& info) const override;
+  void release(const Machine& machine) override;
+  [[nodiscard]] int open_root(const Machine& machine) const override;
 
-  boost::asio::any_io_executor executor_;
   HostOptions options_;
-  const muster::Log& log_;
-  OnMachineEnd on_end_;
   unsigned second_octet_ = 0;
   int host_ns_ = -1;
   int vpc_ns_ = -1;
@@ -88,7 +73,6 @@ class MachineHost : public Machines {
   int guest_ = -1;
   std::unique_ptr<Netlink> host_net_;
   std::unique_ptr<Netlink> vpc_net_;
-  std::map<std::string, std::unique_ptr<Machine>> machines_;
   unsigned next_port_ = 0;
 };
 

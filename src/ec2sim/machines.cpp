@@ -1,22 +1,186 @@
 #include "ec2sim/machines.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
+#include <optional>
 #include <sstream>
+#include <vector>
+
+#include "base/document.hpp"
+#include "ec2sim/disk.hpp"
 
 namespace ec2sim {
 
-std::string read_console(const std::string& dir) {
+namespace asio = boost::asio;
+using muster::Status;
+
+namespace {
+
+/// Opens a file of a machine. Whoever is root there may have put links anywhere: none leads out.
+int open_inside(int root, const std::string& path, int flags, mode_t mode = 0) {
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  how.mode = mode;
+  how.resolve = RESOLVE_IN_ROOT;
+  return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+}
+
+std::string read_all(int file) {
+  constexpr std::size_t kBytesMax = 1 << 20;
+  std::string text;
+  char bytes[4096];
+  for (ssize_t size = 0; text.size() < kBytesMax && (size = read(file, bytes, sizeof bytes)) > 0;) {
+    text.append(bytes, static_cast<std::size_t>(size));
+  }
+  return text;
+}
+
+struct UserOfMachine {
+  uid_t id = 0;
+  gid_t group = 0;
+  std::string home;
+};
+
+std::optional<UserOfMachine> find_user(int root, const std::string& name) {
+  const int file = open_inside(root, "etc/passwd", O_RDONLY);
+  if (file < 0) return std::nullopt;
+  std::istringstream lines(read_all(file));
+  close(file);
+  for (std::string line; std::getline(lines, line);) {
+    std::vector<std::string> fields;
+    std::istringstream parts(line);
+    for (std::string field; std::getline(parts, field, ':');) fields.push_back(field);
+    if (fields.size() < 6 || fields[0] != name) continue;
+    const auto id = muster::parse_integer(fields[2]);
+    const auto group = muster::parse_integer(fields[3]);
+    if (!id || !group || *id < 0 || *group < 0) return std::nullopt;
+    return UserOfMachine{static_cast<uid_t>(*id), static_cast<gid_t>(*group), fields[5]};
+  }
+  return std::nullopt;
+}
+
+void append_key(int root, const UserOfMachine& user, const std::string& line) {
+  const int home = open_inside(root, user.home, O_RDONLY | O_DIRECTORY);
+  if (home < 0) return;
+  if (mkdirat(home, ".ssh", 0700) == 0) {
+    static_cast<void>(fchownat(home, ".ssh", user.id, user.group, AT_SYMLINK_NOFOLLOW));
+  }
+  close(home);
+  const int file = open_inside(root, user.home + "/.ssh/authorized_keys2",
+                               O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
+  if (file < 0) return;
+  static_cast<void>(fchown(file, user.id, user.group));
+  static_cast<void>(write(file, line.data(), line.size()));
+  close(file);
+}
+
+}  // namespace
+
+Machines::Machines(asio::any_io_executor executor, std::string folder, const muster::Log& log,
+                   OnMachineEnd on_end)
+    : executor_(std::move(executor)),
+      folder_(std::move(folder)),
+      log_(log),
+      on_end_(std::move(on_end)) {}
+
+Machines::~Machines() = default;
+
+Status Machines::start(const MachineSpec& spec) {
+  auto machine = std::make_unique<Machine>(executor_);
+  machine->spec = spec;
+  const Status booted = boot(*machine);
+  log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
+  // A process that failed half-way is reported by its end.
+  if (machine->pid > 0) {
+    machines_[spec.id] = std::move(machine);
+    watch(spec.id);
+    return {};
+  }
+  remove_disk(dir_of(spec.id));
+  return booted;
+}
+
+void Machines::watch(const std::string& id) {
+  machines_.at(id)->ended.async_wait(asio::posix::stream_descriptor::wait_read,
+                                     [this, id](const boost::system::error_code& error) {
+                                       if (!error) ended(id);
+                                     });
+}
+
+void Machines::ended(const std::string& id) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end()) return;
+  const std::unique_ptr<Machine> machine = std::move(found->second);
+  machines_.erase(found);
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
+  const Exit how = exit_of(info);
+  release(*machine);
+  const std::string text = console(id);
+  const bool is_off = how == Exit::shut_down;
+  log_.info("machine_ended",
+            {{"instance_id", id}, {"status", info.si_status}, {"shut_down", is_off}});
+  if (how == Exit::failed) log_.warn("machine_failed", {{"instance_id", id}, {"console", text}});
+  if (how == Exit::restart) {
+    MachineSpec again = machine->spec;
+    again.is_restart = true;
+    if (start(again)) return;
+  }
+  const bool keeps = on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, text);
+  if (!keeps) remove_disk(dir_of(id));
+}
+
+void Machines::send_signal(const std::string& id, int signal) {
+  const auto found = machines_.find(id);
+  if (found == machines_.end()) return;
+  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), signal, nullptr, 0);
+}
+
+void Machines::stop(const std::string& id) { send_signal(id, SIGTERM); }
+
+void Machines::reboot(const std::string& id) { send_signal(id, SIGINT); }
+
+void Machines::kill(const std::string& id) {
+  if (!machines_.contains(id)) return remove_disk(dir_of(id));
+  send_signal(id, SIGKILL);
+}
+
+pid_t Machines::pid_of(const std::string& id) const {
+  const auto found = machines_.find(id);
+  return found == machines_.end() ? -1 : found->second->pid;
+}
+
+std::string Machines::console(const std::string& id) const {
   constexpr std::size_t kConsoleBytes = 64 << 10;
-  std::ifstream file(dir + "/console", std::ios::binary);
+  std::ifstream file(dir_of(id) + "/console", std::ios::binary);
   std::ostringstream text;
   text << file.rdbuf();
   std::string all = text.str();
   return all.size() > kConsoleBytes ? all.substr(all.size() - kConsoleBytes) : all;
+}
+
+void Machines::admit_key(const std::string& id, const std::string& user, const std::string& key,
+                         muster::TimePoint until) {
+  const auto found = machines_.find(id);
+  const int root = found == machines_.end() ? -1 : open_root(*found->second);
+  if (root < 0) return;
+  std::string expiry;
+  for (const char c : muster::format_iso8601(until)) {
+    if ((c >= '0' && c <= '9') || c == 'Z') expiry += c;
+  }
+  const std::string line = fmt::format("expiry-time=\"{}\" {}\n", expiry, key);
+  if (const auto account = find_user(root, user)) append_key(root, *account, line);
+  close(root);
 }
 
 int lock_by_name(const std::string& text) {

@@ -7,13 +7,10 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -57,26 +54,13 @@ void give_away(const std::string& dir) {
 
 }  // namespace
 
-struct ProcessHost::Machine {
-  explicit Machine(const asio::any_io_executor& executor) : ended(executor) {}
-  asio::posix::stream_descriptor ended;  // The pidfd: readable when the machine is gone.
-  MachineSpec spec;
-  pid_t pid = -1;
-};
-
 ProcessHost::ProcessHost(asio::any_io_executor executor, ProcessOptions options,
                          const muster::Log& log, OnMachineEnd on_end)
-    : executor_(std::move(executor)),
-      options_(std::move(options)),
-      log_(log),
-      on_end_(std::move(on_end)) {}
+    : Machines(std::move(executor), options.state_dir + "/processes", log, std::move(on_end)),
+      options_(std::move(options)) {}
 
 ProcessHost::~ProcessHost() {
   if (guest_ >= 0) close(guest_);
-}
-
-std::string ProcessHost::dir_of(const std::string& id) const {
-  return fmt::format("{}/processes/{}", options_.state_dir, id);
 }
 
 Status ProcessHost::set_up() {
@@ -84,8 +68,8 @@ Status ProcessHost::set_up() {
     return fail(ErrorKind::invalid_input, "/usr/sbin/sshd is missing", "Install openssh-server.");
   }
   std::error_code ignored;
-  fs::remove_all(options_.state_dir + "/processes", ignored);
-  fs::create_directories(options_.state_dir + "/processes", ignored);
+  fs::remove_all(folder(), ignored);
+  fs::create_directories(folder(), ignored);
   guest_ = open_guest_program();
   if (guest_ >= 0) return {};
   return fail(ErrorKind::unavailable,
@@ -122,11 +106,12 @@ Status ProcessHost::make_folder(const MachineSpec& spec) const {
       dir + "/sshd_config",
       fmt::format("Port {}\nListenAddress {}\nHostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM no\n"
                   "StrictModes no\nPidFile none\nPasswordAuthentication no\n"
-                  "KbdInteractiveAuthentication no\nAuthorizedKeysFile .ssh/authorized_keys\n"
+                  "KbdInteractiveAuthentication no\nAuthorizedKeysFile .ssh/authorized_keys "
+                  ".ssh/authorized_keys2\n"
                   "PrintMotd no\nSubsystem sftp internal-sftp\nAcceptEnv LANG LC_*\n"
                   "SetEnv PATH=/mnt/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin "
-                  "AWS_EC2_METADATA_SERVICE_ENDPOINT={}\n",
-                  options_.ssh_port, spec.private_address, imds),
+                  "AWS_EC2_METADATA_SERVICE_ENDPOINT={} AWS_ENDPOINT_URL={}\n",
+                  options_.ssh_port, spec.private_address, imds, options_.endpoint),
       0644);
   const std::string program = guest_program();
   for (const char* name : {"shutdown", "poweroff", "halt", "reboot"}) {
@@ -191,74 +176,19 @@ Status ProcessHost::boot(Machine& machine) {
   return {};
 }
 
-Status ProcessHost::start(const MachineSpec& spec) {
-  auto machine = std::make_unique<Machine>(executor_);
-  machine->spec = spec;
-  Status booted = boot(*machine);
-  log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
-  if (!booted) {
-    remove_disk(dir_of(spec.id));
-    return booted;
-  }
-  machines_[spec.id] = std::move(machine);
-  watch(spec.id);
-  return {};
+Machines::Exit ProcessHost::exit_of(const siginfo_t& info) const {
+  if (info.si_code != CLD_EXITED) return Exit::killed;
+  if (info.si_status == kPoweredOff) return Exit::shut_down;
+  return info.si_status == kRestarts ? Exit::restart : Exit::failed;
 }
 
-void ProcessHost::watch(const std::string& id) {
-  machines_.at(id)->ended.async_wait(asio::posix::stream_descriptor::wait_read,
-                                     [this, id](const boost::system::error_code& error) {
-                                       if (!error) ended(id);
-                                     });
+int ProcessHost::open_root(const Machine& machine) const {
+  return open(dir_of(machine.spec.id).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
-
-void ProcessHost::ended(const std::string& id) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end()) return;
-  const std::unique_ptr<Machine> machine = std::move(found->second);
-  machines_.erase(found);
-  siginfo_t info{};
-  waitid(P_PID, static_cast<id_t>(machine->pid), &info, WEXITED | WNOHANG);
-  const bool has_exited = info.si_code == CLD_EXITED;
-  const bool is_off = has_exited && info.si_status == kPoweredOff;
-  const std::string text = console(id);
-  log_.info("machine_ended",
-            {{"instance_id", id}, {"status", info.si_status}, {"shut_down", is_off}});
-  if (has_exited && info.si_status == kRestarts) {
-    MachineSpec again = machine->spec;
-    again.is_restart = true;
-    if (start(again)) return;
-  }
-  if (has_exited && !is_off) log_.warn("machine_failed", {{"instance_id", id}, {"console", text}});
-  const bool keeps = on_end_(id, is_off ? MachineEnd::shut_down : MachineEnd::killed, text);
-  if (!keeps) remove_disk(dir_of(id));
-}
-
-void ProcessHost::send_signal(const std::string& id, int signal) {
-  const auto found = machines_.find(id);
-  if (found == machines_.end()) return;
-  syscall(SYS_pidfd_send_signal, found->second->ended.native_handle(), signal, nullptr, 0);
-}
-
-void ProcessHost::stop(const std::string& id) { send_signal(id, SIGTERM); }
-
-void ProcessHost::reboot(const std::string& id) { send_signal(id, SIGINT); }
-
-void ProcessHost::kill(const std::string& id) {
-  if (!machines_.contains(id)) return remove_disk(dir_of(id));
-  send_signal(id, SIGKILL);
-}
-
-pid_t ProcessHost::pid_of(const std::string& id) const {
-  const auto found = machines_.find(id);
-  return found == machines_.end() ? -1 : found->second->pid;
-}
-
-std::string ProcessHost::console(const std::string& id) const { return read_console(dir_of(id)); }
 
 void ProcessHost::tear_down() {
   std::error_code ignored;
-  fs::remove_all(options_.state_dir + "/processes", ignored);
+  fs::remove_all(folder(), ignored);
 }
 
 }  // namespace ec2sim

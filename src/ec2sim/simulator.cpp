@@ -26,6 +26,8 @@ using muster::Status;
 namespace {
 
 constexpr const char* kServices = "169.254.169.254";
+constexpr const char* kApi = "169.254.169.252";
+constexpr std::chrono::seconds kKeyLife{60};  // EC2 Instance Connect's.
 constexpr const char* kNames = "169.254.169.253";
 constexpr std::size_t kConsolesMax = 200;  // Of machines that have ended.
 constexpr unsigned kOctetFirst = 10;       // Loopback networks of process machines.
@@ -113,7 +115,7 @@ Status Simulator::make_hosts() {
     }
   }
   processes_ = std::make_unique<ProcessHost>(
-      executor_, ProcessOptions{options_.state_dir, options_.ssh_port, ""}, log_, on_end);
+      executor_, ProcessOptions{options_.state_dir, options_.ssh_port, "", ""}, log_, on_end);
   // Only who launches such machines needs sshd.
   if (Status fine = processes_->set_up(); !fine) {
     if (options_.machines == MachineKind::process) return fine;
@@ -227,6 +229,12 @@ Status Simulator::serve() {
   if (!acceptor) return tl::unexpected<muster::Error>(acceptor.error());
   sts_ = std::make_unique<StsApi>(*universe_, authenticator_, random_);
   ssm_ = std::make_unique<SsmApi>(*universe_);
+  connect_ = std::make_unique<InstanceConnectApi>(
+      *universe_,
+      [this](const ec2model::Instance& instance, const std::string& user, const std::string& key) {
+        Machines* host = host_of(instance.kind);
+        if (host != nullptr) host->admit_key(instance.id, user, key, clock_.now() + kKeyLife);
+      });
   ec2_ = std::make_unique<Ec2Api>(*universe_,
                                   [this](const std::string& id) { return console_of(id); });
   // Machines start and end after the answer is on its way.
@@ -234,7 +242,7 @@ Status Simulator::serve() {
       *universe_, clock_,
       AdminApi::Events{[this] { tasks_.spawn(carry_out_soon()); }, [this] { reset(); }});
   gateway_ = std::make_unique<Gateway>(
-      *universe_, authenticator_, *ec2_, *sts_, *ssm_, *admin_, clock_, random_,
+      *universe_, authenticator_, *ec2_, *sts_, *ssm_, *connect_, *admin_, clock_, random_,
       Gateway::Events{
           [this](const std::string& action, const std::string& code) {
             ledger_file_->add_call(clock_.now(), action, code);
@@ -248,7 +256,13 @@ Status Simulator::serve() {
                                                             muster::http::ServerLimits{}, log_);
   endpoint_ = fmt::format("http://{}:{}", address, acceptor->local_endpoint().port());
   tasks_.spawn(api_server_->serve(std::move(*acceptor)));
+  inner_gateway_ = std::make_unique<InnerGateway>(*gateway_);
+  inner_server_ = std::make_unique<muster::http::Server>(executor_, *inner_gateway_,
+                                                         muster::http::ServerLimits{}, log_);
   if (host_) {
+    auto inner = host_->listen_in_vpc(kApi, 80);
+    if (!inner) return tl::unexpected<muster::Error>(inner.error());
+    tasks_.spawn(inner_server_->serve(std::move(*inner)));
     auto services = host_->listen_in_vpc(kServices, 80);
     if (!services) return tl::unexpected<muster::Error>(services.error());
     tasks_.spawn(metadata_server_->serve(std::move(*services)));
@@ -258,7 +272,7 @@ Status Simulator::serve() {
     // On every loopback address at once, and on no other interface.
     auto services = muster::http::listen_on_device(executor_, "lo", 0);
     if (!services) return tl::unexpected<muster::Error>(services.error());
-    processes_->set_metadata_port(std::to_string(services->local_endpoint().port()));
+    processes_->set_services(std::to_string(services->local_endpoint().port()), endpoint_);
     tasks_.spawn(metadata_server_->serve(std::move(*services)));
   }
   return {};
@@ -266,6 +280,7 @@ Status Simulator::serve() {
 
 Status Simulator::serve_names() {
   const NameLookup lookup = [this](const std::string& name) -> std::optional<unsigned> {
+    if (name == "aws.ec2.internal") return ec2model::parse_address(kApi);
     if (name == "instance-data.ec2.internal") return ec2model::parse_address(kServices);
     if (!name.ends_with(".ec2.internal") || !name.starts_with("ip-")) return std::nullopt;
     std::string address = name.substr(3, name.size() - 3 - 13);
@@ -436,6 +451,7 @@ muster::Task<> Simulator::stop() {
     }
   }
   timer_.cancel();
+  if (inner_server_) co_await inner_server_->stop(std::chrono::milliseconds{0});
   if (metadata_server_) co_await metadata_server_->stop(std::chrono::milliseconds{0});
   tasks_.cancel();
   co_await tasks_.join();

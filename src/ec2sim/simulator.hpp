@@ -89,10 +89,13 @@ class Simulator {
   std::unique_ptr<Ec2Api> ec2_;
   std::unique_ptr<StsApi> sts_;
   std::unique_ptr<SsmApi> ssm_;
+  std::unique_ptr<InstanceConnectApi> connect_;
   std::unique_ptr<AdminApi> admin_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<MetadataService> metadata_;
+  std::unique_ptr<InnerGateway> inner_gateway_;
   std::unique_ptr<muster::http::Server> api_server_;
+  std::unique_ptr<muster::http::Server> inner_server_;  ///< The API as machines see it.
   std::unique_ptr<muster::http::Server> metadata_server_;
   std::unique_ptr<LedgerFile> ledger_file_;
   std::map<std::string, std::string> last_consoles_;
