@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 31> kPages{{
+constexpr std::array<ErrorPage, 32> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -71,6 +71,10 @@ constexpr std::array<ErrorPage, 31> kPages{{
      "It ended while no muster worked on the run: by its dead-man timer, or EC2 took it back.",
      "aws ec2 describe-instances --instance-ids ID shows its state reason.",
      "Run the pipeline again; raise dead_man where crashes may take longer to mend."},
+    {"E0424", "The machine ended under its job",
+     "EC2 took a spot machine back, someone ended it, or it shut itself down.",
+     "The message has EC2's reason; CloudTrail shows who asked for it.",
+     "Run the pipeline again; on_demand: only keeps EC2 from taking machines back."},
     {"E0431", "No Docker engine on the machine",
      "A step has an image, and nothing answers at /var/run/docker.sock for the pool's user.",
      "docker version on the machine",

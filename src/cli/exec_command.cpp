@@ -296,7 +296,10 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
       fmt::format("\n{} in {} · 1 machine{}\n", word, format_duration(result.took),
                   result.is_clean ? ", ended" : "");
   static_cast<void>(std::fwrite(summary.data(), 1, summary.size(), stdout));
-  return outcome == StageOutcome::passed ? kDone : kFailed;
+  if (outcome == StageOutcome::passed) return kDone;
+  // A machine that was lost is no failure of the pipeline.
+  const bool is_lost = outcome == StageOutcome::errored && is_retryable(result.stage.error_kind);
+  return is_lost ? kUnreachable : kFailed;
 }
 
 Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* common,

@@ -71,7 +71,8 @@ ec2model::Answer<Caller> Authenticator::check(const muster::HttpServerRequest& r
   }
   const wire::AwsCredentials& credentials = key->second.credentials;
   const std::string& token = credentials.session_token.reveal();
-  if (!token.empty() && muster::header_value(request.headers, "x-amz-security-token") != token) {
+  // A token beside keys that have none is as wrong as another's.
+  if (muster::header_value(request.headers, "x-amz-security-token") != token) {
     return refuse("AuthFailure", "AWS was not able to validate the provided access credentials",
                   401);
   }

@@ -73,6 +73,14 @@ struct Step {
   std::string user;
   std::string working_dir;
   SourceMark mark;
+  std::string path;                         ///< Where it stands: `steps[1]`.
+  std::map<std::string, SourceMark> marks;  ///< Of its keys' values.
+
+  /// Where the value of that key stands, or the step itself.
+  [[nodiscard]] const SourceMark& mark_of(const std::string& key) const {
+    const auto found = marks.find(key);
+    return found == marks.end() ? mark : found->second;
+  }
 };
 
 struct Volume {
@@ -80,6 +88,8 @@ struct Volume {
   bool is_memory = false;
   long size_bytes_max = 0;
   std::string host_path;  ///< Not empty: a folder, file or device of the machine.
+  SourceMark mark = {};
+  std::string path = {};  ///< Where it stands: `volumes[0]`.
 };
 
 struct Clone {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/nearest.hpp"
 #include "pipeline/glob.hpp"
 #include "pipeline/settings.hpp"
 
@@ -87,6 +88,18 @@ class Reader : public NodeReader {
              {"exclude", [&](const Node& at) { out.exclude = texts(at, path + ".exclude"); }}});
     return out;
   }
+  /// Drone takes any word for an event; one that it does not have never happens.
+  void check_events(const Node& node, const std::string& path) {
+    static const std::vector<std::string> kEvents{"push",     "pull_request", "tag",   "promote",
+                                                  "rollback", "cron",         "custom"};
+    for (const Member& member : node.members) check_events(member.value, path + "." + member.key);
+    for (const Node& item : node.items) check_events(item, path);
+    const bool is_word = node.is_scalar() && node.text.find_first_of("*?[{") == std::string::npos;
+    if (!is_word || std::find(kEvents.begin(), kEvents.end(), node.text) != kEvents.end()) return;
+    const auto near = nearest_name(node.text, kEvents);
+    warn(node.mark, path, fmt::format("\"{}\" is no event of Drone.", node.text),
+         near ? fmt::format("Did you mean {}?", *near) : std::string());
+  }
   Conditions conditions(const Node& node, const std::string& path) {
     Conditions out;
     Keys keys;
@@ -94,6 +107,7 @@ class Reader : public NodeReader {
          {"branch", "event", "action", "ref", "repo", "target", "cron", "instance"}) {
       keys[name] = [this, &out, path, name](const Node& at) {
         out.by_key[name] = condition(at, path + "." + name);
+        if (name == std::string_view("event")) check_events(at, path + ".event");
       };
     }
     keys["status"] = [&](const Node& at) { out.status = condition(at, path + ".status"); };
@@ -105,6 +119,8 @@ class Reader : public NodeReader {
     out.is_service = is_service;
     out.is_detached = is_service;
     out.mark = node.mark;
+    out.path = path;
+    for (const Member& member : node.members) out.marks[member.key] = member.value.mark;
     const auto list = [&](std::vector<std::string>& to, const char* name) {
       return [this, &to, path, name](const Node& at) { to = texts(at, path + "." + name); };
     };
@@ -191,6 +207,8 @@ class Reader : public NodeReader {
     for (std::size_t i = 0; i < node.items.size(); ++i) {
       const std::string at = fmt::format("{}[{}]", path, i);
       Volume volume;
+      volume.mark = node.items[i].mark;
+      volume.path = at;
       bool is_temporary = false;
       const auto temp = [&](const Node& value) {
         is_temporary = true;
@@ -222,7 +240,12 @@ class Reader : public NodeReader {
                {"temp", temp},
                {"host", host},
                {"claim", [](const Node&) {}}});  // Only of the Kubernetes runner.
-      if (is_temporary || !volume.host_path.empty()) out.push_back(std::move(volume));
+      if (is_temporary || !volume.host_path.empty()) {
+        out.push_back(std::move(volume));
+      } else if (node.items[i].find("host") == nullptr) {
+        warn(volume.mark, at, "has neither temp nor host, so no step can mount it.",
+             "Write temp: {} or host: {path: …}.");
+      }
     }
     return out;
   }
@@ -424,7 +447,7 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
        }},
       // A CI server decides by these before a runner sees the pipeline; `exec` runs just this one.
       {"depends_on", handled_by_server},
-      {"trigger", handled_by_server},
+      {"trigger", [&](const Node& at) { static_cast<void>(reader.conditions(at, "trigger")); }},
       {"node", handled_by_server},
       {"concurrency", handled_by_server},
   };

@@ -170,8 +170,9 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
     } else {
       const std::unique_ptr<Containers> containers = parts_.containers.containers_of(**machine);
       StoredJournal journal(parts_.runs, request->run);
-      StageRunner runner(executor_, **machine, *containers, parts_.clock, parts_.observer, journal,
-                         parts_.log);
+      StageRunner runner(
+          executor_, **machine, *containers, parts_.clock, parts_.observer, journal,
+          [this] { return parts_.launcher.find_end(machine_->instance.id); }, parts_.log);
       std::vector<StepRecord> before;
       if (request->earlier) before = request->earlier->steps;
       Task<Result<StageResult>> running = runner.run(request->stage, std::move(before));

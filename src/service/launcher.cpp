@@ -48,29 +48,37 @@ bool tells_that_it_never_was(ErrorKind kind) {
          kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
 }
 
-/// What to correct when EC2 refuses a launch with this code; empty: nothing is known.
-std::string remedy_of(std::string_view code) {
-  struct Key {
-    std::string_view code;
+/// Adds what to correct when EC2 refuses something that the pool says, as far as it can be told.
+Error of_pool(const char* step, const Pool& pool, Error error) {
+  struct Hint {
+    std::string_view word;  // In EC2's code or its text.
     std::string_view key;
   };
-  static constexpr std::array<Key, 12> kKeys{{{"InvalidLaunchTemplate", "launch_template"},
-                                              {"InvalidKeyPair", "key_name"},
-                                              {"InvalidSubnet", "subnets"},
-                                              {"InvalidGroup", "security_groups"},
-                                              {"InvalidSecurityGroup", "security_groups"},
-                                              {"InvalidAMIID", "image"},
-                                              {"InvalidIPAddress", "private_ip"},
-                                              {"InvalidInterface", "private_ip"},
-                                              {"InvalidBlockDeviceMapping", "disk"},
-                                              {"UnsupportedOperation", "types"},
-                                              {"Unsupported", "types"},
-                                              {"InvalidInstanceType", "types"}}};
-  for (const Key& known : kKeys) {
-    if (!code.starts_with(known.code)) continue;
-    return fmt::format("Correct {} of the pool.", known.key);
+  static constexpr std::array<Hint, 15> kHints{{{"LaunchTemplate", "launch_template"},
+                                                {"KeyPair", "key_name"},
+                                                {"InvalidSubnet", "subnets"},
+                                                {"InvalidGroup", "security_groups"},
+                                                {"InvalidSecurityGroup", "security_groups"},
+                                                {"InvalidAMIID", "image"},
+                                                {"IAM Instance Profile", "iam_profile"},
+                                                {"InstanceType", "types"},
+                                                {"instance type", "types"},
+                                                {"requested configuration", "types"},
+                                                {"Address ", "private_ip"},
+                                                {"InvalidIPAddress", "private_ip"},
+                                                {"Volume ", "disk"},
+                                                {"VolumeType", "disk"},
+                                                {"BlockDeviceMapping", "disk"}}};
+  const bool is_refusal = error.kind == ErrorKind::invalid_input ||
+                          error.kind == ErrorKind::not_found || error.kind == ErrorKind::conflict;
+  for (const Hint& hint : kHints) {
+    const bool is_it = error.code.find(hint.word) != std::string::npos ||
+                       error.message.find(hint.word) != std::string::npos;
+    if (!is_refusal || !is_it || !error.remedy.empty()) continue;
+    error.remedy = fmt::format("Correct {} of the pool.", hint.key);
   }
-  return {};
+  error.context.push_back(fmt::format("{} {}", step, pool.name.value()));
+  return error;
 }
 
 }  // namespace
@@ -86,7 +94,7 @@ Task<Result<ImageView>> Launcher::resolve_image(const Pool* pool) {
   Task<Result<std::vector<ImageView>>> finding =
       parts_.catalog.find_images(pool->image, pool->image_owner);
   const Result<std::vector<ImageView>> images = co_await std::move(finding);
-  if (!images) co_return within("image of pool", pool->name.value(), images.error());
+  if (!images) co_return tl::unexpected<Error>(of_pool("image of pool", *pool, images.error()));
   if (!images->empty()) co_return images->front();
   co_return fail(ErrorKind::not_found,
                  fmt::format("pool {}: no image named \"{}\" of owner {} in {}", pool->name.value(),
@@ -99,7 +107,7 @@ Task<Result<std::vector<SubnetView>>> Launcher::resolve_subnets(const Pool* pool
   if (is_templates) co_return std::vector<SubnetView>();
   Task<Result<std::vector<SubnetView>>> listing = parts_.catalog.list_subnets(pool->subnets);
   Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
-  if (!subnets) co_return within("subnets of pool", pool->name.value(), subnets.error());
+  if (!subnets) co_return tl::unexpected<Error>(of_pool("subnets of pool", *pool, subnets.error()));
   if (!subnets->empty()) co_return subnets;
   co_return fail(
       ErrorKind::not_found,
@@ -125,7 +133,8 @@ Task<Result<std::vector<std::string>>> Launcher::resolve_groups(const Pool* pool
   Task<Result<std::vector<GroupView>>> grouping =
       parts_.catalog.find_groups(pool->security_groups, vpc);
   const Result<std::vector<GroupView>> groups = co_await std::move(grouping);
-  if (!groups) co_return within("security groups of pool", pool->name.value(), groups.error());
+  if (!groups)
+    co_return tl::unexpected<Error>(of_pool("security groups of pool", *pool, groups.error()));
   for (const std::string& asked : pool->security_groups) {
     const auto found = std::find_if(groups->begin(), groups->end(), [&](const GroupView& group) {
       return group.id == asked || group.name == asked;
@@ -301,10 +310,7 @@ Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
     Result<LaunchedMachine> machine = co_await std::move(launching);
     if (machine) co_return machine;
     if (!is_out_of_room(machine.error().kind)) {
-      if (machine.error().remedy.empty()) {
-        machine.error().remedy = remedy_of(machine.error().code);
-      }
-      co_return within("launch for pool", pool.name.value(), machine.error());
+      co_return tl::unexpected<Error>(of_pool("launch for pool", pool, machine.error()));
     }
     attempts.push_back({offering, machine.error(), parts_.clock.now()});
   }
@@ -390,6 +396,25 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
                   "boot_timeout.",
                   pool.ssh.user, pool.ssh.port),
       "E0420");
+}
+
+Task<std::optional<Error>> Launcher::find_end(InstanceId id) {
+  Task<Result<CloudInstance>> looking = look_up(id);
+  const Result<CloudInstance> seen = co_await std::move(looking);
+  const bool is_there =
+      !seen || seen->state == InstanceState::pending || seen->state == InstanceState::running;
+  if (is_there) co_return std::nullopt;
+  const bool was_taken = seen->state_reason.find("Spot") != std::string::npos;
+  Error error;
+  error.kind = ErrorKind::unavailable;
+  error.code = "E0424";
+  error.message =
+      was_taken
+          ? fmt::format("EC2 took the spot machine {} back: {}", id.value(), seen->state_reason)
+          : fmt::format("{} ended while it was needed: {}", id.value(), seen->state_reason);
+  error.remedy = was_taken ? "Run it again, or set on_demand: only for the pool."
+                           : "CloudTrail shows who ended it. Run it again.";
+  co_return error;
 }
 
 Task<Result<std::optional<LaunchedMachine>>> Launcher::find_owed(RunId run) {

@@ -67,6 +67,8 @@ class Launcher {
   /// Ends the machine and waits until the cloud says that it is on its way out.
   Task<Status> terminate(LaunchedMachine machine);
 
+  /// Why the machine is no more; nothing while it lives, or when that cannot be told now.
+  Task<std::optional<Error>> find_end(InstanceId id);
   /// The launch that was being made when the caller was cancelled, if any: it may have been made.
   Task<Status> terminate_unfinished();
 

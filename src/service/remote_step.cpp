@@ -15,10 +15,14 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Runs `run` and leaves its exit code and the length of its output in `exit`, at once and whole.
+/// The file's room was taken before: a disk that the step has filled must not lose its end.
 constexpr std::string_view kSupervisor = R"sh(d=$1
 sh "$d/run" > "$d/log" 2>&1 < /dev/null
 code=$?
-echo "$code $(wc -c < "$d/log")" > "$d/exit.part"
+full=
+{ head -c 8192 /dev/zero > "$d/probe"; } 2> /dev/null || full=full
+rm -f "$d/probe"
+printf '%-60s\n' "$code $(wc -c < "$d/log") $full" 1<> "$d/exit.part"
 mv "$d/exit.part" "$d/exit"
 )sh";
 
@@ -27,11 +31,13 @@ constexpr std::string_view kHide = "rm -f -- \"$0\"\n";
 /// Starts the supervisor once: `mkdir` of the marker is atomic.
 constexpr std::string_view kStart = R"sh(d=$1
 if mkdir "$d/started" 2> /dev/null; then
-  : > "$d/log"
   umask 022
   sh "$d/supervise" "$d" > /dev/null 2>&1 < /dev/null &
-  echo $! > "$d/pid.part"
+  printf '%-20s\n' $! 1<> "$d/pid.part"
   mv "$d/pid.part" "$d/pid"
+elif [ ! -d "$d/started" ]; then
+  mkdir "$d/started"
+  exit 9
 fi
 )sh";
 
@@ -46,7 +52,8 @@ t=$!
 tries=0
 while [ ! -e "$d/pid" ] && [ $tries -lt 50 ]; do sleep 0.1 2> /dev/null || sleep 1; tries=$((tries + 1)); done
 # A process that has ended and was not reaped can still be signalled.
-p=$(cat "$d/pid" 2> /dev/null)
+p=
+[ ! -e "$d/pid" ] || read -r p < "$d/pid"
 alive() { kill -0 "$p" 2> /dev/null && ! grep -q '^State:.Z' "/proc/$p/status" 2> /dev/null; }
 while [ ! -e "$d/exit" ]; do
   if ! alive; then
@@ -87,7 +94,8 @@ Task<Status> RemoteStep::start_once(std::string script) {
       "mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
       // A connection that breaks off ends the input too: only all of it counts.
       "cat > \"$d/run.$$\" && [ \"$(wc -c < \"$d/run.$$\")\" -eq {3} ] && "
-      "mv \"$d/run.$$\" \"$d/run\" || exit 9\nfi\n{2}",
+      "mv \"$d/run.$$\" \"$d/run\" && : > \"$d/log\" && printf '%-60s\\n' '' > "
+      "\"$d/exit.part\" && printf '%-20s\\n' '' > \"$d/pid.part\" || exit 9\nfi\n{2}",
       shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}),
       kHide.size() + script.size());
   // It may hold secrets; the shell that reads it keeps it open.
@@ -96,9 +104,9 @@ Task<Status> RemoteStep::start_once(std::string script) {
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return tl::unexpected<Error>(result.error());
   if (result->exit.code == 0) co_return Status();
-  co_return fail(ErrorKind::unavailable,
+  co_return fail(ErrorKind::conflict,
                  fmt::format("a step cannot be started on the machine: {}", result->err),
-                 "Is its disk full, or /tmp not writable?", "E0433");
+                 "Give the pool a larger disk, or make room in an earlier step.", "E0433");
 }
 
 Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on_output) {
@@ -111,6 +119,9 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
   progress->lost_at.reset();
   while (true) {
     if (marks.end() && progress->offset >= marks.end()->size) {
+      if (marks.end()->is_disk_full) {
+        (*on_output)("\nmuster: the machine's disk is full; output may be missing\n");
+      }
       Task<Status> closing = (*process)->close_input();
       co_await std::move(closing);
       co_return marks.end()->code;
@@ -142,7 +153,7 @@ Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on
 }
 
 Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration patience,
-                                     OnLost on_lost) {
+                                     OnLost on_lost, FindEnd find_end) {
   Progress progress{offset, {}};
   Duration pause = 100ms;
   while (true) {
@@ -154,6 +165,11 @@ Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration p
       progress.lost_at = now;
       if (on_lost) on_lost(code.error());
       pause = 100ms;
+    }
+    if (find_end) {
+      Task<std::optional<Error>> finding = find_end();
+      const std::optional<Error> end = co_await std::move(finding);
+      if (end) co_return tl::unexpected<Error>(*end);
     }
     if (now - *progress.lost_at > patience) co_return code;
     co_await clock_.sleep(pause);

@@ -19,6 +19,8 @@ class RemoteStep {
  public:
   using OnOutput = std::function<void(std::string_view bytes)>;
   using OnLost = std::function<void(const Error& error)>;
+  /// Why the machine is no more; nothing while it lives, or when that cannot be told.
+  using FindEnd = std::function<Task<std::optional<Error>>()>;
 
   /// `folder` is the step's own on the machine. All of the class throws nothing but cancellation.
   RemoteStep(Machine& machine, Clock& clock, std::string folder);
@@ -29,9 +31,11 @@ class RemoteStep {
 
   /// Hands over the output from `offset` on, and gives the exit code when all of it was. A lost
   /// connection is made again and the output goes on at the byte where it stopped, for as long as
-  /// `patience` each time; `on_lost` is told when it is lost. Errors: unavailable; `lost` as code
-  /// when the step's supervisor is gone without an exit code.
-  Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience, OnLost on_lost = {});
+  /// `patience` each time; `on_lost` is told when it is lost, and `find_end` asked whether waiting
+  /// makes sense. A disk that was full at the end is told below the output. Errors: unavailable;
+  /// `lost` as code when the step's supervisor is gone without an exit code; what `find_end` found.
+  Task<Result<int>> follow(long offset, OnOutput on_output, Duration patience, OnLost on_lost = {},
+                           FindEnd find_end = {});
 
  private:
   struct Progress {

@@ -74,13 +74,14 @@ bool is_latest(const std::string& image) {
 
 StageRunner::StageRunner(boost::asio::any_io_executor executor, Machine& machine,
                          Containers& containers, Clock& clock, RunObserver& observer,
-                         StepJournal& journal, const Log& log)
+                         StepJournal& journal, RemoteStep::FindEnd find_end, const Log& log)
     : executor_(std::move(executor)),
       machine_(machine),
       containers_(containers),
       clock_(clock),
       observer_(observer),
       journal_(journal),
+      find_end_(std::move(find_end)),
       log_(log),
       changed_(executor_),
       engine_changed_(executor_) {}
@@ -322,7 +323,8 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
       [this, name](const Error& error) {
         observer_.note(fmt::format("{}: {}; trying again for {}", name, error.message,
                                    format_duration(kPatience)));
-      });
+      },
+      find_end_);
   Result<int> code = co_await std::move(following);
   const std::string rest = masker->finish();
   // Held back because it may be the beginning of a secret.
@@ -432,6 +434,13 @@ void StageRunner::restore(const std::vector<StepRecord>& before) {
   }
 }
 
+Task<Error> StageRunner::explained(Error error) {
+  if (!is_retryable(error.kind) || error.code == "E0424") co_return error;
+  Task<std::optional<Error>> finding = find_end_();
+  std::optional<Error> end = co_await std::move(finding);
+  co_return end ? std::move(*end) : std::move(error);
+}
+
 Task<> StageRunner::run_step(int number) {
   const StageStep step = step_of(number);
   const Duration started = clock_.monotonic();
@@ -443,7 +452,11 @@ Task<> StageRunner::run_step(int number) {
   }
   if (step.is_detached) finish(step, {StepOutcome::detached, 0, {}, {}});
   Task<Result<int>> executing = execute(&step);
-  const Result<int> code = co_await std::move(executing);
+  Result<int> code = co_await std::move(executing);
+  if (!code) {
+    Task<Error> explaining = explained(code.error());
+    code = tl::unexpected<Error>(co_await std::move(explaining));
+  }
   StepResult result;
   result.took = clock_.monotonic() - started;
   if (step.is_detached) {
@@ -459,6 +472,7 @@ Task<> StageRunner::run_step(int number) {
     result.outcome = StepOutcome::errored;
     result.exit_code = 255;
     result.error = pipeline::masked(mask_, error_text(code.error()));
+    if (first_error_.empty()) first_error_kind_ = code.error().kind;
   } else {
     result.exit_code = *code;
     const bool is_fine = *code == 0 || *code == kExitSkipRest;
@@ -525,6 +539,7 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage, std::vector<St
   if (has_failed_) result.outcome = StageOutcome::failed;
   if (!first_error_.empty()) result.outcome = StageOutcome::errored;
   result.error = first_error_;
+  result.error_kind = first_error_kind_;
   co_return result;
 }
 

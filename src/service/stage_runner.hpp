@@ -15,6 +15,7 @@
 #include "ports/containers.hpp"
 #include "ports/machine.hpp"
 #include "ports/store.hpp"
+#include "service/remote_step.hpp"
 #include "service/run_observer.hpp"
 
 namespace muster {
@@ -23,7 +24,8 @@ enum class StageOutcome { passed, failed, errored, killed };
 
 struct StageResult {
   StageOutcome outcome = StageOutcome::passed;
-  std::string error;  ///< Of the first step that could not be run.
+  std::string error;                              ///< Of the first step that could not be run.
+  ErrorKind error_kind = ErrorKind::unavailable;  ///< Likewise.
 };
 
 /// Keeps what became of a run's steps, before and after each.
@@ -38,7 +40,8 @@ class StepJournal {
 class StageRunner {
  public:
   StageRunner(boost::asio::any_io_executor executor, Machine& machine, Containers& containers,
-              Clock& clock, RunObserver& observer, StepJournal& journal, const Log& log);
+              Clock& clock, RunObserver& observer, StepJournal& journal,
+              RemoteStep::FindEnd find_end, const Log& log);
 
   /// `before` is what the journal has of an earlier part of the same run: steps that ended are not
   /// run again, those that were started are followed. Errors: unavailable (the machine was lost
@@ -56,6 +59,8 @@ class StageRunner {
   Task<> run_step(int number);
   Task<> skip_step(int number);
   Task<Result<int>> execute(const pipeline::StageStep* step);
+  /// The same error, or why the machine is no more if that is behind it.
+  Task<Error> explained(Error error);
   [[nodiscard]] std::string container_name(const pipeline::StageStep& step) const;
   Task<Result<std::string>> make_container(const pipeline::StageStep* step);
   Task<Status> ensure_engine();
@@ -80,6 +85,7 @@ class StageRunner {
   Clock& clock_;
   RunObserver& observer_;
   StepJournal& journal_;
+  RemoteStep::FindEnd find_end_;
   const Log& log_;
   pipeline::Stage stage_;
   std::vector<std::string> mask_;
@@ -93,6 +99,7 @@ class StageRunner {
   bool has_skipped_rest_ = false;
   bool fails_fast_ = false;
   std::string first_error_;
+  ErrorKind first_error_kind_ = ErrorKind::unavailable;
 };
 
 }  // namespace muster

@@ -1,5 +1,7 @@
 #include "wire/follow_marks.hpp"
 
+#include <algorithm>
+
 #include "base/document.hpp"
 
 namespace muster::wire {
@@ -37,9 +39,15 @@ void FollowMarks::read(std::string_view line) {
   // wc may pad its number.
   const std::size_t digits = line.find_first_not_of(' ', space);
   if (digits == std::string_view::npos) return;
-  const auto size = parse_integer(line.substr(digits));
-  if (!code || *code < 0 || *code > 255 || !size || *size < 0) return;
-  end_ = End{static_cast<int>(*code), static_cast<long>(*size)};
+  line.remove_prefix(digits);
+  const std::size_t behind = std::min(line.find(' '), line.size());
+  const auto size = parse_integer(line.substr(0, behind));
+  std::string_view rest = line.substr(behind);
+  while (rest.starts_with(' ')) rest.remove_prefix(1);
+  while (rest.ends_with(' ')) rest.remove_suffix(1);
+  const bool is_known = rest.empty() || rest == "full";
+  if (!code || *code < 0 || *code > 255 || !size || *size < 0 || !is_known) return;
+  end_ = End{static_cast<int>(*code), static_cast<long>(*size), rest == "full"};
 }
 
 }  // namespace muster::wire

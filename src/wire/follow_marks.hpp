@@ -13,6 +13,7 @@ class FollowMarks {
   struct End {
     int code = 0;
     long size = 0;  ///< Of the whole output, in bytes.
+    bool is_disk_full = false;
   };
 
   void feed(std::string_view bytes);

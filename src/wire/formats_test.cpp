@@ -230,6 +230,19 @@ TEST(FollowMarks, CountsOnlyWholeMarkedLines) {
   EXPECT_TRUE(marks.is_lost());
 }
 
+TEST(FollowMarks, TellsOfAFullDisk) {
+  FollowMarks marks;
+  marks.feed("muster-exit 0 7 full     \n");
+  ASSERT_TRUE(marks.end());
+  EXPECT_TRUE(marks.end()->is_disk_full);
+  EXPECT_EQ(marks.end()->size, 7);
+  FollowMarks padded;
+  padded.feed("muster-exit 3 12                 \n");
+  ASSERT_TRUE(padded.end());
+  EXPECT_FALSE(padded.end()->is_disk_full);
+  EXPECT_EQ(padded.end()->size, 12);
+}
+
 TEST(FollowMarks, IgnoresWhatIsNoMark) {
   for (const char* line : {"muster-exit 1\n", "muster-exit x 1\n", "muster-exit 256 1\n",
                            "muster-exit 1 -1\n", " muster-exit 1 1\n", "muster-exit 1  \n"}) {
