@@ -221,6 +221,10 @@ class Model {
   [[nodiscard]] std::vector<Effect> take_effects();
   /// Ids of machines whose ledger entry has changed since the last call.
   [[nodiscard]] std::vector<std::string> take_ledger_changes();
+  /// The names of the faults that have struck since the last time.
+  [[nodiscard]] std::vector<std::string> take_strikes();
+  /// Counts a fault.
+  void strike(const std::string& fault) const { strikes_.push_back(fault); }
   void machine_running(const std::string& id, TimePoint now);
   /// The machine is gone: killed as asked, or ended from inside (`is_shutdown`), or lost.
   void machine_gone(const std::string& id, bool is_shutdown, TimePoint now);
@@ -308,6 +312,7 @@ class Model {
   World world_;
   mutable std::uint64_t random_;
   Ledger ledger_;
+  mutable std::vector<std::string> strikes_;  ///< Listings strike too.
   std::map<std::string, Instance> instances_;
   std::vector<std::string> order_;  // Ids in order of launch.
   std::map<std::string, std::string> by_address_;

@@ -302,6 +302,7 @@ Answer<int> Model::count_with_room(const LaunchRequest& request, const Place& pl
                               request.max_price_text, dollars(price)));
   }
   if (is_full(request.is_spot, request.instance_type, place.subnet->zone)) {
+    strike("no_capacity");
     return tl::unexpected<Ec2Error>(
         no_capacity(request.is_spot, request.instance_type, place.subnet->zone));
   }
@@ -459,16 +460,19 @@ void Model::plan_faults(Instance& instance, TimePoint now) {
   const auto part = [&](muster::Duration whole) {
     return std::chrono::duration_cast<muster::Duration>(whole * chance());
   };
-  if (faults.invisible_for.count() > 0) instance.visible_at = now + part(faults.invisible_for);
+  if (faults.invisible_for.count() > 0) {
+    instance.visible_at = now + part(faults.invisible_for);
+    strike("invisible_for");
+  }
   if (faults.hang > 0 && chance() < faults.hang) {
     instance.hangs = true;
-    ledger_.add_fault("hang");
+    strike("hang");
   }
   if (!instance.spot_request.empty() && faults.interrupt > 0 && chance() < faults.interrupt) {
     instance.interruption =
         Interruption{"terminate", now + part(faults.interrupt_after) + faults.notice};
     schedule(Due::Kind::interrupted, instance.id, instance.interruption->at);
-    ledger_.add_fault("interrupt");
+    strike("interrupt");
   }
 }
 

@@ -108,6 +108,11 @@ std::vector<Effect> Model::take_effects() {
   return taken;
 }
 
+std::vector<std::string> Model::take_strikes() {
+  for (const std::string& fault : strikes_) ledger_.add_fault(fault);
+  return std::exchange(strikes_, {});
+}
+
 std::vector<std::string> Model::take_ledger_changes() { return std::exchange(ledger_changes_, {}); }
 
 void Model::machine_running(const std::string& id, TimePoint now) {
@@ -399,6 +404,7 @@ Answer<std::vector<StateChange>> Model::start_instances(const std::vector<std::s
     const bool is_spot = !instance.spot_request.empty();
     if (instance.state == State::stopped &&
         is_full(is_spot, instance.instance_type, instance.zone)) {
+      strike("no_capacity");
       return tl::unexpected<Ec2Error>(no_capacity(is_spot, instance.instance_type, instance.zone));
     }
   }
@@ -554,7 +560,7 @@ Answer<void> Model::interrupt(const std::string& id, const Interruption& interru
   instance.interruption = interruption;
   if (recommends_rebalance) instance.rebalance_at = now;
   schedule(Due::Kind::interrupted, id, interruption.at);
-  ledger_.add_fault("interrupt");
+  strike("interrupt");
   advance(now);
   return {};
 }

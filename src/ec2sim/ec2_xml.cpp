@@ -16,7 +16,9 @@ constexpr std::chrono::seconds kStaleFor{10};
 ec2model::State shown_state(const Instance& at, const Model& model, muster::TimePoint now) {
   const double chance = model.world().faults.flap;
   const bool may_be_stale = chance > 0 && now - at.changed_at < kStaleFor;
-  return may_be_stale && model.chance() < chance ? at.state_before : at.state;
+  if (!may_be_stale || model.chance() >= chance) return at.state;
+  model.strike("flap");
+  return at.state_before;
 }
 
 void write_interface(XmlWriter& out, const ec2model::NetworkInterface& at, const Model& model) {

@@ -3,11 +3,16 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <vector>
 
 #include "base/nearest.hpp"
+#include "ec2model/filter.hpp"
+#include "ec2sim/call.hpp"
+#include "ec2sim/ec2_api.hpp"
 
 namespace ec2sim {
 
@@ -65,6 +70,32 @@ std::vector<std::string> split(const std::string& text) {
 
 }  // namespace
 
+muster::Status check_action(const std::string& pattern) {
+  static constexpr std::array<const char*, 11> kOthers{
+      "AssumeRole",       "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetParameter",
+      "GetParameters",    "GetParametersByPath",       "PutParameter",      "DeleteParameter",
+      "DeleteParameters", "DescribeParameters",        "SendSSHPublicKey"};
+  std::vector<std::string> known(kOthers.begin(), kOthers.end());
+  for (const auto& [action, entry] : all_actions()) known.emplace_back(action);
+  for (const std::string& action : known) {
+    if (ec2model::matches_wildcard(pattern, action)) return {};
+  }
+  const auto near = muster::nearest_name(pattern, known);
+  return fail(ErrorKind::invalid_input,
+              fmt::format("\"{}\" fits no action of the simulator", pattern),
+              near ? fmt::format("Did you mean {}?", *near) : "Name actions, or *.");
+}
+
+muster::Status check_offering(const std::string& pattern) {
+  const bool has_three = std::count(pattern.begin(), pattern.end(), '/') == 2;
+  const std::string market = pattern.substr(0, pattern.find('/'));
+  const bool is_market =
+      ec2model::matches_wildcard(market, "spot") || ec2model::matches_wildcard(market, "on-demand");
+  if (has_three && is_market) return {};
+  return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no offering", pattern),
+              "Write MARKET/TYPE/ZONE, such as spot/t3.large/us-east-1a or */*/*.");
+}
+
 muster::Status set_fault(Faults& faults, const std::string& name, const std::string& value) {
   if (const auto chance = chances().find(name); chance != chances().end()) {
     double number = -1;
@@ -89,7 +120,12 @@ muster::Status set_fault(Faults& faults, const std::string& name, const std::str
     return {};
   }
   if (const auto list = lists().find(name); list != lists().end()) {
-    faults.*(list->second) = split(value);
+    std::vector<std::string> items = split(value);
+    for (const std::string& item : items) {
+      const muster::Status fine = name == "actions" ? check_action(item) : check_offering(item);
+      if (!fine) return fine;
+    }
+    faults.*(list->second) = std::move(items);
     return {};
   }
   const auto near = muster::nearest_name(name, names());

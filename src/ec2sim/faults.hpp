@@ -16,6 +16,11 @@ namespace ec2sim {
 /// All faults with their values.
 [[nodiscard]] muster::Node describe(const ec2model::Faults& faults);
 
+/// A pattern that fits nothing would strike nothing, and nobody would notice. Errors:
+/// invalid_input.
+[[nodiscard]] muster::Status check_action(const std::string& pattern);
+[[nodiscard]] muster::Status check_offering(const std::string& pattern);
+
 /// The names that `set_fault` knows, for help texts.
 [[nodiscard]] std::string fault_names();
 

@@ -136,8 +136,14 @@ Status Simulator::apply_options(ec2model::World& world) const {
   if (options_.vcpu_quota) world.vcpu_quota = *options_.vcpu_quota;
   if (options_.spot_vcpu_quota) world.spot_vcpu_quota = *options_.spot_vcpu_quota;
   if (options_.boot_time) world.durations.pending = *options_.boot_time;
-  for (const std::string& action : options_.denied_actions) world.denied_actions.push_back(action);
-  for (const std::string& one : options_.full_offerings) world.faults.full_offerings.push_back(one);
+  for (const std::string& action : options_.denied_actions) {
+    if (Status fine = check_action(action); !fine) return fine;
+    world.denied_actions.push_back(action);
+  }
+  for (const std::string& one : options_.full_offerings) {
+    if (Status fine = check_offering(one); !fine) return fine;
+    world.faults.full_offerings.push_back(one);
+  }
   for (const std::string& fault : options_.faults) {
     const std::size_t equals = fault.find('=');
     if (equals == std::string::npos) {
@@ -389,12 +395,14 @@ void Simulator::arm_timer() {
 }
 
 void Simulator::note_ledger(Universe::Region& region) {
+  for (const std::string& fault : region.model.take_strikes()) {
+    ledger_file_->add_fault(clock_.now(), fault);
+  }
   for (const std::string& id : region.model.take_ledger_changes()) {
     const ec2model::MachineEntry& entry = region.model.ledger().machines().at(id);
     if (!known_.contains(id)) {
       known_[id] = false;
       ledger_file_->add_machine(entry);
-      if (region.model.find(id)->hangs) ledger_file_->add_fault(clock_.now(), "hang");
     }
     const bool is_stopped = entry.stopped_at != muster::TimePoint{};
     if (is_stopped != (known_stopped_.contains(id) && known_stopped_[id])) {

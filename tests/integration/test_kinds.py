@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import urllib.error
 import urllib.request
 
 import pytest
@@ -175,8 +176,19 @@ def test_a_reset_begins_anew_and_faults_are_counted():
         assert caught.value.response["Error"]["Code"] == "RequestLimitExceeded"
         admin("faults", {"throttle": 0})
         simulator.ec2.describe_regions()
+        # Those of machines are counted like those of calls.
+        admin("faults", {"no_capacity": ["*/c5.large/*"], "invisible_for": "1s", "flap": 1, "hang": 1, "interrupt": 1})
+        with pytest.raises(simulator.ec2.exceptions.ClientError):
+            simulator.launch(InstanceType="c5.large")
+        simulator.launch(InstanceMarketOptions={"MarketType": "spot"})
+        simulator.ec2.describe_instances()
         lines = (simulator.state / "ledger.jsonl").read_text().splitlines()
-        assert any(json.loads(line)["kind"] == "fault" for line in lines)
+        struck = {json.loads(line).get("fault") for line in lines}
+        assert {"throttle", "no_capacity", "invisible_for", "flap", "hang", "interrupt"} <= struck
+        for wrong in ({"actions": ["DescribeRegion"]}, {"no_capacity": ["a/b"]}, {"lots": 1}, {"lost": 2}):
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                admin("faults", wrong)
+            assert refusal.value.code == 400
         admin("reset", {})
         assert simulator.ec2.describe_instances()["Reservations"] == []
     finally:

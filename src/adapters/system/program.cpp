@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
@@ -103,11 +105,26 @@ Task<Result<std::string>> run(asio::any_io_executor executor, std::vector<std::s
   Task<Result<std::string>> reading = read_all(&from_out);
   Result<std::string> text = co_await std::move(reading);
   if (!text) co_return text;
+  // It may have closed its output and live on: its end is awaited, not blocked on.
+  asio::posix::stream_descriptor end(executor);
+  const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (pidfd >= 0) {
+    end.assign(pidfd);
+    co_await end.async_wait(asio::posix::stream_descriptor::wait_read,
+                            asio::as_tuple(asio::use_awaitable));
+    const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
+    if (state.cancelled() != asio::cancellation_type::none) {
+      co_return fail(ErrorKind::cancelled, "interrupted");
+    }
+  }
   const int code = child.wait();
   if (code == 0) co_return text;
   std::string complaint(kErrorShown, '\0');
   const ssize_t size = pread(complaints.get(), complaint.data(), complaint.size(), 0);
   complaint.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  while (!complaint.empty() && (complaint.back() == '\n' || complaint.back() == ' ')) {
+    complaint.pop_back();
+  }
   co_return fail(ErrorKind::unavailable, fmt::format("exit code {}: {}", code, complaint));
 }
 
