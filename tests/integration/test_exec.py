@@ -226,7 +226,7 @@ def test_keeps_bytes_that_are_no_text(muster):
     log = next((muster.state / "runs").glob("*/steps/*odd*.log")).read_bytes()
     # The step's own bytes are all there and none is changed.
     assert b"\x00\xff\xc0\x80\r\x1b[2J" * 20000 in log and log.endswith(b"x" * 20_000_000)
-    assert out.count(b"x" * 60_000) >= 300
+    assert 20_000_000 <= out.count(b"x") < 20_001_000
 
 
 def test_stops_when_another_machine_answers(tmp_path):
