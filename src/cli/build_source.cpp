@@ -193,7 +193,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
   }
   const std::size_t line_end = std::min(build.message.find('\n'), build.message.size());
   build.title = build.message.substr(0, line_end);
-  PipelineRequest request{flags.file, flags.pipeline, build, !flags.is_untrusted};
+  PipelineRequest request{flags.file, flags.pipeline, build, out.globals, !flags.is_untrusted};
   Result<pipeline::Pipeline> pipeline = load_pipeline(request);
   if (!pipeline) return tl::unexpected<Error>(pipeline.error());
   out.pipeline = std::move(*pipeline);

@@ -20,31 +20,10 @@ std::string name_of(const Node& document) {
   return name.empty() ? "default" : name;
 }
 
-}  // namespace
-
-int print_findings(std::vector<Finding> findings) {
-  std::sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
-    return std::tie(a.problem.mark.line, a.problem.mark.column, a.problem.path, a.problem.what) <
-           std::tie(b.problem.mark.line, b.problem.mark.column, b.problem.path, b.problem.what);
-  });
-  int count = 0;
-  for (const Finding& finding : findings) {
-    fmt::print(stderr, "{}{}\n", finding.problem.describe(), finding.is_error ? "" : " (warning)");
-    if (finding.is_error) ++count;
-  }
-  return count;
-}
-
-Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
-  Result<std::string> text = system::read_file(request.file, 4 << 20);
-  if (!text) {
-    Error error = text.error();
-    error.code = "E0303";
-    error.remedy = "Name the pipeline's file, or go to its folder.";
-    return tl::unexpected<Error>(error);
-  }
-  const Result<std::string> expanded =
-      pipeline::substitute(*text, pipeline::build_environment(request.metadata));
+/// The pipeline that is asked for, as a document with its `${…}` expanded.
+Result<Node> choose_document(const PipelineRequest& request, const std::string& text,
+                             const std::map<std::string, std::string>& variables) {
+  const Result<std::string> expanded = pipeline::substitute(text, variables);
   if (!expanded) {
     Error error = expanded.error();
     error.code = "E0301";
@@ -86,9 +65,51 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
         near ? fmt::format("Did you mean --pipeline {}?", *near) : "Name one with --pipeline.",
         "E0301");
   }
+  return std::move(found[static_cast<std::size_t>(chosen - names.begin())]);
+}
+
+std::map<std::string, std::string> variables_of(const PipelineRequest& request) {
+  std::map<std::string, std::string> out = request.globals;
+  for (const auto& [name, value] : pipeline::build_environment(request.metadata)) out[name] = value;
+  return out;
+}
+
+}  // namespace
+
+int print_findings(std::vector<Finding> findings) {
+  std::sort(findings.begin(), findings.end(), [](const Finding& a, const Finding& b) {
+    return std::tie(a.problem.mark.line, a.problem.mark.column, a.problem.path, a.problem.what) <
+           std::tie(b.problem.mark.line, b.problem.mark.column, b.problem.path, b.problem.what);
+  });
+  int count = 0;
+  for (const Finding& finding : findings) {
+    fmt::print(stderr, "{}{}\n", finding.problem.describe(), finding.is_error ? "" : " (warning)");
+    if (finding.is_error) ++count;
+  }
+  return count;
+}
+
+Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
+  Result<std::string> text = system::read_file(request.file, 4 << 20);
+  if (!text) {
+    Error error = text.error();
+    error.code = "E0303";
+    error.remedy = "Name the pipeline's file, or go to its folder.";
+    return tl::unexpected<Error>(error);
+  }
+  // What the stage is called is only known once it was found: `${DRONE_STAGE_…}` comes second.
+  std::map<std::string, std::string> variables = variables_of(request);
+  Result<Node> document = choose_document(request, *text, variables);
+  if (!document) return tl::unexpected<Error>(document.error());
+  std::vector<Finding> ignored;
+  const pipeline::Pipeline named = pipeline::read_pipeline(*document, ignored);
+  const auto stage = pipeline::stage_environment(
+      {named.type, named.name, named.platform_os, named.platform_arch, request.metadata.machine});
+  variables.insert(stage.begin(), stage.end());
+  document = choose_document(request, *text, variables);
+  if (!document) return tl::unexpected<Error>(document.error());
   std::vector<Finding> findings;
-  pipeline::Pipeline out =
-      pipeline::read_pipeline(found[static_cast<std::size_t>(chosen - names.begin())], findings);
+  pipeline::Pipeline out = pipeline::read_pipeline(*document, findings);
   pipeline::lint(out, request.is_trusted, findings);
   const int error_count = print_findings(std::move(findings));
   if (error_count == 0) return out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct PipelineRequest {
   std::string file = ".drone.yml";
   std::string name;  ///< Empty: `default`, or the only one there is.
   pipeline::Metadata metadata;
+  std::map<std::string, std::string> globals;  ///< For every step, and for `${…}`.
   bool is_trusted = true;  ///< Whether privileged containers and the like are let through.
 };
 

@@ -163,16 +163,9 @@ class Compiler {
       for (const auto& [name, value] : pipeline_.environment) out[name] = value.text;
     }
     for (const auto& [name, value] : build_environment(metadata_)) out[name] = value;
-    out["DRONE_STAGE_KIND"] = "pipeline";
-    out["DRONE_STAGE_TYPE"] = pipeline_.type;
-    out["DRONE_STAGE_NAME"] = pipeline_.name;
-    out["DRONE_STAGE_NUMBER"] = "1";
-    out["DRONE_STAGE_OS"] = pipeline_.platform_os;
-    out["DRONE_STAGE_ARCH"] = pipeline_.platform_arch;
-    out["DRONE_STAGE_VARIANT"] = "";
-    out["DRONE_STAGE_MACHINE"] = metadata_.machine;
-    out["DRONE_STAGE_VERSION"] = "1";
-    out["DRONE_STAGE_DEPENDS_ON"] = "";
+    const auto stage = stage_environment({pipeline_.type, pipeline_.name, pipeline_.platform_os,
+                                          pipeline_.platform_arch, metadata_.machine});
+    for (const auto& [name, value] : stage) out[name] = value;
     out["DRONE_CARD_PATH"] = "/dev/stdout";
     const std::string author = metadata_.author_name.empty() ? "drone" : metadata_.author_name;
     const std::string mail =

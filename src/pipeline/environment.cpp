@@ -87,6 +87,14 @@ std::string Metadata::slug() const {
   return repo_namespace.empty() ? repo_name : repo_namespace + "/" + repo_name;
 }
 
+std::map<std::string, std::string> stage_environment(const StageName& stage) {
+  return {{"DRONE_STAGE_KIND", "pipeline"}, {"DRONE_STAGE_TYPE", stage.type},
+          {"DRONE_STAGE_NAME", stage.name}, {"DRONE_STAGE_NUMBER", "1"},
+          {"DRONE_STAGE_OS", stage.os},     {"DRONE_STAGE_ARCH", stage.arch},
+          {"DRONE_STAGE_VARIANT", ""},      {"DRONE_STAGE_MACHINE", stage.machine},
+          {"DRONE_STAGE_VERSION", "1"},     {"DRONE_STAGE_DEPENDS_ON", ""}};
+}
+
 std::map<std::string, std::string> build_environment(const Metadata& from) {
   const std::string created = std::to_string(from.created_at);
   const std::string number = std::to_string(from.build_number);

@@ -120,7 +120,18 @@ struct CompileOptions {
 [[nodiscard]] Stage compile(const Pipeline& pipeline, const Metadata& metadata,
                             const CompileOptions& options);
 
-/// The variables for `${…}` and of every step: System, Repo, Build, Stage and Link.
+struct StageName {
+  std::string type;
+  std::string name;
+  std::string os;
+  std::string arch;
+  std::string machine;  ///< Whose runner it is.
+};
+
+/// The variables for `${…}` and of every step: what is known of the stage before it runs.
+[[nodiscard]] std::map<std::string, std::string> stage_environment(const StageName& stage);
+
+/// The variables for `${…}` and of every step: System, Repo, Build and Link.
 [[nodiscard]] std::map<std::string, std::string> build_environment(const Metadata& metadata);
 
 /// A traced POSIX script of the commands: each is shown as `+ command`, the first that fails ends

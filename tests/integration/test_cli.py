@@ -115,3 +115,14 @@ def test_wrong_use_is_told_with_a_remedy(words, code, tmp_path):
 def test_without_a_terminal_there_is_no_colour(muster):
     done = muster.steps("clone: {disable: true}\nsteps: [{name: a, commands: [echo hi]}]\n")
     assert done.returncode == 0 and "\x1b" not in done.stdout + done.stderr
+
+
+def test_substitution_knows_the_stage_and_the_variables_for_all_steps(tmp_path):
+    (tmp_path / "all.env").write_text("FLAVOUR=vanilla\n")
+    (tmp_path / ".drone.yml").write_text(
+        "kind: pipeline\ntype: vm\nname: other\nsteps: [{name: a, commands: [x]}]\n---\n"
+        "kind: pipeline\ntype: vm\nname: tests\nplatform: {arch: arm64}\nsteps:\n"
+        "- name: a\n  commands: ['echo ${DRONE_STAGE_NAME} ${DRONE_STAGE_TYPE} ${DRONE_STAGE_ARCH} ${FLAVOUR} ${DRONE_BUILD_EVENT}']\n")
+    done = run("compile", "--pipeline", "tests", "--env-file", "all.env", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "echo tests vm arm64 vanilla push" in done.stdout
