@@ -168,20 +168,26 @@ StageOutcome outcome_of(RunState state) {
 
 /// What is recorded of a run that was cut off. Errors: not_found (with the runs there are),
 /// conflict (it has ended).
+/// Errors: not_found, with the names of those that wait.
+Task<Status> check_run_exists(RunStore* runs, std::string name) {
+  Task<Result<RunRecord>> finding = runs->find_run(RunId(name));
+  const Result<RunRecord> record = co_await std::move(finding);
+  if (record) co_return Status();
+  if (record.error().kind != ErrorKind::not_found) co_return tl::unexpected<Error>(record.error());
+  Task<Result<std::vector<RunRecord>>> listing = runs->list_open_runs(10);
+  const Result<std::vector<RunRecord>> waiting = co_await std::move(listing);
+  if (!waiting) co_return tl::unexpected<Error>(waiting.error());
+  std::vector<std::string> names;
+  for (const RunRecord& one : *waiting) names.push_back(one.id.value());
+  co_return fail(ErrorKind::not_found, fmt::format("there is no run {}", name),
+                 names.empty() ? "No run waits to be resumed."
+                               : fmt::format("These wait: {}.", fmt::join(names, ", ")),
+                 "E0442");
+}
+
 Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Clock* clock) {
   Task<Result<RunRecord>> finding = runs->find_run(RunId(name));
   const Result<RunRecord> record = co_await std::move(finding);
-  if (!record && record.error().kind == ErrorKind::not_found) {
-    Task<Result<std::vector<RunRecord>>> listing = runs->list_open_runs(10);
-    const Result<std::vector<RunRecord>> waiting = co_await std::move(listing);
-    if (!waiting) co_return tl::unexpected<Error>(waiting.error());
-    std::vector<std::string> names;
-    for (const RunRecord& one : *waiting) names.push_back(one.id.value());
-    co_return fail(ErrorKind::not_found, fmt::format("there is no run {}", name),
-                   names.empty() ? "No run waits to be resumed."
-                                 : fmt::format("These wait: {}.", fmt::join(names, ", ")),
-                   "E0442");
-  }
   if (!record) co_return tl::unexpected<Error>(record.error());
   const bool has_ended = record->state != RunState::running;
   if (has_ended && record->sealed.empty()) {
@@ -314,6 +320,14 @@ Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* comm
     *exit_code = report(*error);
     co_return;
   }
+  if (!plan) {
+    Task<Status> checking = check_run_exists(store->get(), flags->resume);
+    const Status exists = co_await std::move(checking);
+    if (!exists) {
+      *exit_code = report(exists.error());
+      co_return;
+    }
+  }
   const auto folder = RunFolder::open(plan ? plan->request.run.value() : flags->resume);
   if (!folder) {
     *exit_code = report(folder.error());
@@ -374,15 +388,15 @@ Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* comm
   CallBudget budget(wiring->clock, log);
   aws::Ec2ClientOptions client_options{endpoint->value, region.value};
   client_options.attempts_max = aws::attempts_max(environment, *profile);
-  client_options.before_retry = [&budget](std::string action) {
+  client_options.before_repetition = [&budget](std::string action) {
     const CallPriority priority = priority_of(action);
     return budget.acquire(std::move(action), priority);
   };
   aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log, client_options);
   aws::Ec2Cloud ec2(client);
-  BudgetedCloud cloud(ec2, ec2, budget);
+  BudgetedCloud cloud(ec2, ec2, ec2, budget);
   ssh::SshConnector connector(wiring->context.get_executor(), wiring->clock);
-  Launcher launcher({cloud, cloud, ec2, connector, **store, wiring->clock, wiring->random, log},
+  Launcher launcher({cloud, cloud, cloud, connector, **store, wiring->clock, wiring->random, log},
                     plan->cluster, *secret, region.value);
   std::size_t width = 8;
   for (const auto& step : plan->request.stage.steps) {

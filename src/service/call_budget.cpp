@@ -203,4 +203,53 @@ Task<Status> BudgetedCloud::modify(InstanceId id, InstanceChange change) {
   co_return co_await std::move(within);
 }
 
+Task<Result<std::vector<ImageView>>> BudgetedCloud::find_images(std::string id_or_name,
+                                                                std::string owner) {
+  Task<Result<std::vector<ImageView>>> finding =
+      catalog_.find_images(std::move(id_or_name), std::move(owner));
+  Task<Result<std::vector<ImageView>>> within =
+      within_budget("DescribeImages", 0, std::move(finding));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<SubnetView>>> BudgetedCloud::list_subnets(std::vector<std::string> ids) {
+  Task<Result<std::vector<SubnetView>>> listing = catalog_.list_subnets(std::move(ids));
+  Task<Result<std::vector<SubnetView>>> within =
+      within_budget("DescribeSubnets", 0, std::move(listing));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<GroupView>>> BudgetedCloud::find_groups(
+    std::vector<std::string> ids_or_names, std::string vpc) {
+  Task<Result<std::vector<GroupView>>> finding =
+      catalog_.find_groups(std::move(ids_or_names), std::move(vpc));
+  Task<Result<std::vector<GroupView>>> within =
+      within_budget("DescribeSecurityGroups", 0, std::move(finding));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<InstanceTypeView>>> BudgetedCloud::list_types(
+    std::vector<std::string> names) {
+  Task<Result<std::vector<InstanceTypeView>>> listing = catalog_.list_types(std::move(names));
+  Task<Result<std::vector<InstanceTypeView>>> within =
+      within_budget("DescribeInstanceTypes", 0, std::move(listing));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<OfferingView>>> BudgetedCloud::list_offerings(
+    std::vector<std::string> types) {
+  Task<Result<std::vector<OfferingView>>> listing = catalog_.list_offerings(std::move(types));
+  Task<Result<std::vector<OfferingView>>> within =
+      within_budget("DescribeInstanceTypeOfferings", 0, std::move(listing));
+  co_return co_await std::move(within);
+}
+
+Task<Result<std::vector<SpotPriceView>>> BudgetedCloud::spot_prices(
+    std::vector<std::string> types) {
+  Task<Result<std::vector<SpotPriceView>>> listing = catalog_.spot_prices(std::move(types));
+  Task<Result<std::vector<SpotPriceView>>> within =
+      within_budget("DescribeSpotPriceHistory", 0, std::move(listing));
+  co_return co_await std::move(within);
+}
+
 }  // namespace muster

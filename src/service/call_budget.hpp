@@ -69,10 +69,10 @@ class CallBudget {
 };
 
 /// The ports of a cloud behind a budget.
-class BudgetedCloud : public Cloud, public CloudControl {
+class BudgetedCloud : public Cloud, public CloudControl, public CloudCatalog {
  public:
-  BudgetedCloud(Cloud& cloud, CloudControl& control, CallBudget& budget)
-      : cloud_(cloud), control_(control), budget_(budget) {}
+  BudgetedCloud(Cloud& cloud, CloudControl& control, CloudCatalog& catalog, CallBudget& budget)
+      : cloud_(cloud), control_(control), catalog_(catalog), budget_(budget) {}
 
   [[nodiscard]] FrozenCall freeze_launch(const LaunchSpec& spec,
                                          const ClientToken& token) const override {
@@ -91,6 +91,14 @@ class BudgetedCloud : public Cloud, public CloudControl {
                    std::map<std::string, std::string> tags) override;
   Task<Result<std::string>> console_output(InstanceId id) override;
   Task<Status> modify(InstanceId id, InstanceChange change) override;
+  Task<Result<std::vector<ImageView>>> find_images(std::string id_or_name,
+                                                   std::string owner) override;
+  Task<Result<std::vector<SubnetView>>> list_subnets(std::vector<std::string> ids) override;
+  Task<Result<std::vector<GroupView>>> find_groups(std::vector<std::string> ids_or_names,
+                                                   std::string vpc) override;
+  Task<Result<std::vector<InstanceTypeView>>> list_types(std::vector<std::string> names) override;
+  Task<Result<std::vector<OfferingView>>> list_offerings(std::vector<std::string> types) override;
+  Task<Result<std::vector<SpotPriceView>>> spot_prices(std::vector<std::string> types) override;
 
  private:
   template <class T>
@@ -104,6 +112,7 @@ class BudgetedCloud : public Cloud, public CloudControl {
 
   Cloud& cloud_;
   CloudControl& control_;
+  CloudCatalog& catalog_;
   CallBudget& budget_;
 };
 

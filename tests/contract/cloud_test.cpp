@@ -360,7 +360,7 @@ TEST_F(CloudContract, FindsGroupsByNameInTheirNetwork) {
 TEST_F(CloudContract, ThousandMachinesTakeFewCallsWithinTheBudget) {
   if (is_moto()) GTEST_SKIP() << "the emulator plays no buckets";
   CallBudget budget(clock_, log_);
-  BudgetedCloud cloud(cloud_, cloud_, budget);
+  BudgetedCloud cloud(cloud_, cloud_, cloud_, budget);
   std::set<std::string> ids;
   const LaunchSpec wanted = spec(250);
   for (int i = 0; i < 4; ++i) {

@@ -224,3 +224,9 @@ def test_a_machine_that_ec2_takes_back_during_a_step(tmp_path):
         gone(simulator)
     finally:
         simulator.close()
+
+
+def test_a_run_that_nobody_knows(muster):
+    done = muster.run("exec", "--resume", "run-000000000000")
+    told(done, 2, "E0442", "there is no run run-000000000000", "No run waits|These wait")
+    assert not (muster.state / "runs" / "run-000000000000").exists()

@@ -180,11 +180,15 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       co_return answer;
     }
     co_await clock_.sleep(*delay);
-    if (options_.before_retry) {
-      Task<> waiting = options_.before_retry(action);
-      co_await std::move(waiting);
-    }
+    Task<> waiting = before_repetition(action);
+    co_await std::move(waiting);
   }
+}
+
+Task<> Ec2Client::before_repetition(std::string action) {
+  if (!options_.before_repetition) co_return;
+  Task<> waiting = options_.before_repetition(std::move(action));
+  co_await std::move(waiting);
 }
 
 }  // namespace muster::aws

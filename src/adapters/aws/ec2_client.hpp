@@ -18,8 +18,9 @@ struct Ec2ClientOptions {
   std::string endpoint;  ///< `https://ec2.us-east-1.amazonaws.com`
   std::string region;    ///< Signed for.
   int attempts_max = 3;  ///< Of one call.
-  /// Awaited before each attempt but the first: the budget, which retries must not go around.
-  std::function<Task<>(std::string action)> before_retry{};
+  /// Awaited before each further request of one call, a retry or a next page: the budget, which
+  /// they must not go around.
+  std::function<Task<>(std::string action)> before_repetition{};
 };
 
 /// EC2's Query protocol: signs, sends, retries by the standard mode and reads the answer. The
@@ -32,6 +33,9 @@ class Ec2Client {
   /// Sends a body made by `form_of`, unchanged in every attempt, each signed anew. The root element
   /// of a 2xx answer, or the error with EC2's own code.
   Task<Result<wire::XmlElement>> call(std::string action, std::string body, Duration time_max);
+
+  /// To be awaited before each further request of one call, such as the next page of a listing.
+  Task<> before_repetition(std::string action);
 
   /// The time as the service sees it.
   [[nodiscard]] TimePoint now() const { return clock_.now() + skew_; }

@@ -158,6 +158,10 @@ Task<Result<std::vector<wire::XmlElement>>> Ec2Cloud::describe(std::string actio
   std::vector<wire::XmlElement> pages;
   std::string token;
   for (int page = 0; page < kPagesMax; ++page) {
+    if (page > 0) {
+      Task<> waiting = client_.before_repetition(action);
+      co_await std::move(waiting);
+    }
     wire::Parameters asked = parameters;
     if (page_size > 0) put(asked, "MaxResults", std::to_string(page_size));
     put(asked, "NextToken", token);
