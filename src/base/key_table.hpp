@@ -23,6 +23,7 @@ struct KeyShape {
   Kind kind = Kind::text;
   Node fallback;               ///< What holds without the key; null: `absent` says it.
   std::string absent;          ///< What holds without the key, in words.
+  bool is_needed = false;      ///< One of the sets of which one must be there names it.
   bool may_be_number = false;  ///< A text that YAML may take for a number, such as a price.
   std::vector<std::string> choices;
   long long smallest = 0;                       ///< Of an integer; seconds of a duration.
@@ -222,6 +223,13 @@ class KeyTable {
   /// One of these sets of keys must be there; what is missing of the first is told.
   KeyTable& needs(std::vector<std::vector<std::string>> sets) {
     needs_ = std::move(sets);
+    for (Entry& entry : entries_) {
+      for (const auto& names : needs_) {
+        for (const std::string& name : names) {
+          entry.shape.is_needed = entry.shape.is_needed || name == entry.shape.name;
+        }
+      }
+    }
     return *this;
   }
   /// Looked at after all keys were read; the node is the mapping.
@@ -271,12 +279,14 @@ class KeyTable {
       const std::string at = path.empty() ? entry.shape.name : path + "." + entry.shape.name;
       keys[entry.shape.name] = [&reader, &entry, &to, at, is_strict](const Node& value) {
         if (value.is_null() && is_strict) return no_value(reader, value.mark, at);
+        const std::size_t before = reader.finding_count();
         entry.read(reader, value, at, is_strict, to);
-        if (is_strict && entry.check) entry.check(reader, value, at, to);
+        const bool is_read = reader.finding_count() == before;
+        if (is_strict && is_read && entry.check) entry.check(reader, value, at, to);
       };
     }
     reader.members(node, path, keys, later_);
-    if (!is_strict) return;
+    if (!is_strict || !(node.is_mapping() || node.is_null())) return;
     tell_needs(reader, node, path, mark);
     if (check_all_) check_all_(reader, node, path, to);
   }
@@ -312,9 +322,15 @@ class KeyTable {
 
   void tell_needs(NodeReader& reader, const Node& node, const std::string& path,
                   const SourceMark& mark) const {
+    const auto has = [&](const std::string& name) {
+      const Node* value = node.find(name);
+      if (value == nullptr) return false;
+      return value->is_sequence() ? !value->items.empty()
+                                  : value->is_mapping() || !value->text.empty();
+    };
     const auto has_all = [&](const std::vector<std::string>& names) {
       for (const std::string& name : names) {
-        if (node.find(name) == nullptr) return false;
+        if (!has(name)) return false;
       }
       return true;
     };
@@ -324,8 +340,10 @@ class KeyTable {
     if (needs_.empty()) return;
     for (const Entry& entry : entries_) {
       for (const std::string& name : needs_.front()) {
-        if (entry.shape.name != name || node.find(name) != nullptr) continue;
-        reader.error(mark, path.empty() ? name : path + "." + name, "is missing.", entry.remedy);
+        if (entry.shape.name != name || has(name)) continue;
+        const Node* empty = node.find(name);
+        reader.error(empty == nullptr ? mark : empty->mark, path.empty() ? name : path + "." + name,
+                     empty == nullptr ? "is missing." : "is empty.", entry.remedy);
       }
     }
   }

@@ -44,6 +44,7 @@ class NodeReader {
   /// Whether the node is a list (or nothing); notes it if not.
   bool is_list(const Node& node, const std::string& path);
   bool is_mapping(const Node& node, const std::string& path);
+  [[nodiscard]] std::size_t finding_count() const { return findings_.size(); }
 
  protected:
   [[nodiscard]] std::vector<Finding>& findings() { return findings_; }

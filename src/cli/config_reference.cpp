@@ -36,6 +36,7 @@ Node schema_of(const KeyShape& shape) {
       if (!shape.may_be_number) out.set("type", Node::string("string"));
       if (shape.may_be_number) out.set("type", types_of({"string", "number"}));
       if (!shape.choices.empty()) out.set("enum", one_of(shape.choices));
+      if (shape.is_needed) out.set("minLength", Node::number(1));
       break;
     case Kind::integer:
       out.set("type", Node::string("integer"));
@@ -51,6 +52,7 @@ Node schema_of(const KeyShape& shape) {
       Node items = Node::mapping();
       items.set("type", types_of({"string", "number"}));
       out.set("type", types_of({"array", "string"})).set("items", std::move(items));
+      if (shape.is_needed) out.set("minItems", Node::number(1)).set("minLength", Node::number(1));
       break;
     }
     case Kind::text_map: {

@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 32> kPages{{
+constexpr std::array<ErrorPage, 33> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -75,6 +75,12 @@ constexpr std::array<ErrorPage, 32> kPages{{
      "EC2 took a spot machine back, someone ended it, or it shut itself down.",
      "The message has EC2's reason; CloudTrail shows who asked for it.",
      "Run the pipeline again; on_demand: only keeps EC2 from taking machines back."},
+    {"E0425", "The machine cannot be reached any more",
+     "The connection was lost during a step and could not be made again for two minutes; EC2 says "
+     "the machine runs.",
+     "aws ec2 get-console-output --latest --instance-id ID; the route to it",
+     "Run the pipeline again; a machine out of memory or without network needs another type or "
+     "image."},
     {"E0431", "No Docker engine on the machine",
      "A step has an image, and nothing answers at /var/run/docker.sock for the pool's user.",
      "docker version on the machine",

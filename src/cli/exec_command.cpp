@@ -166,8 +166,6 @@ StageOutcome outcome_of(RunState state) {
   }
 }
 
-/// What is recorded of a run that was cut off. Errors: not_found (with the runs there are),
-/// conflict (it has ended).
 /// Errors: not_found, with the names of those that wait.
 Task<Status> check_run_exists(RunStore* runs, std::string name) {
   Task<Result<RunRecord>> finding = runs->find_run(RunId(name));
@@ -185,6 +183,8 @@ Task<Status> check_run_exists(RunStore* runs, std::string name) {
                  "E0442");
 }
 
+/// What is recorded of a run that was cut off. Errors: not_found (with the runs there are),
+/// conflict (it has ended).
 Task<Result<Plan>> load_plan(RunStore* runs, std::string name, Secret secret, Clock* clock) {
   Task<Result<RunRecord>> finding = runs->find_run(RunId(name));
   const Result<RunRecord> record = co_await std::move(finding);
@@ -304,8 +304,7 @@ int print_result(const ExecRunResult& result, Renderer& renderer) {
   static_cast<void>(std::fwrite(summary.data(), 1, summary.size(), stdout));
   if (outcome == StageOutcome::passed) return kDone;
   // A machine that was lost is no failure of the pipeline.
-  const bool is_lost = outcome == StageOutcome::errored && is_retryable(result.stage.error_kind);
-  return is_lost ? kUnreachable : kFailed;
+  return outcome == StageOutcome::errored && result.stage.is_machine_lost ? kUnreachable : kFailed;
 }
 
 Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* common,

@@ -105,7 +105,7 @@ Result<pipeline::Pipeline> load_pipeline(const PipelineRequest& request) {
   const pipeline::Pipeline named = pipeline::read_pipeline(*document, ignored);
   const auto stage = pipeline::stage_environment(
       {named.type, named.name, named.platform_os, named.platform_arch, request.metadata.machine});
-  variables.insert(stage.begin(), stage.end());
+  for (const auto& [name, value] : stage) variables[name] = value;
   document = choose_document(request, *text, variables);
   if (!document) return tl::unexpected<Error>(document.error());
   std::vector<Finding> findings;

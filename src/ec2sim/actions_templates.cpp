@@ -160,6 +160,12 @@ Answer<std::string> create_version(const Call& call) {
   ParameterReader reader(call.given);
   const bool resolves = reader.boolean("ResolveAlias");
   if (reader.has_failed()) return reader.failure();
+  const std::map<std::string, std::string> data = call.given.below(kData);
+  if (resolves) {
+    // Before the version is made: an unknown parameter makes none.
+    const auto known = with_resolved_image(call, Parameters::of(data));
+    if (!known) return again(known);
+  }
   const Model::TemplateName name = name_in(call.given);
   const auto made = call.model.add_template_version(
       name, call.given.text("SourceVersion"), version_in(call.given),

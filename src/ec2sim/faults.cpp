@@ -71,10 +71,11 @@ std::vector<std::string> split(const std::string& text) {
 }  // namespace
 
 muster::Status check_action(const std::string& pattern) {
-  static constexpr std::array<const char*, 11> kOthers{
-      "AssumeRole",       "AssumeRoleWithWebIdentity", "GetCallerIdentity", "GetParameter",
-      "GetParameters",    "GetParametersByPath",       "PutParameter",      "DeleteParameter",
-      "DeleteParameters", "DescribeParameters",        "SendSSHPublicKey"};
+  static constexpr std::array<const char*, 12> kOthers{
+      "DecodeAuthorizationMessage", "AssumeRole",         "AssumeRoleWithWebIdentity",
+      "GetCallerIdentity",          "GetParameter",       "GetParameters",
+      "GetParametersByPath",        "PutParameter",       "DeleteParameter",
+      "DeleteParameters",           "DescribeParameters", "SendSSHPublicKey"};
   std::vector<std::string> known(kOthers.begin(), kOthers.end());
   for (const auto& [action, entry] : all_actions()) known.emplace_back(action);
   for (const std::string& action : known) {

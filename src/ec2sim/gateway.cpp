@@ -72,6 +72,7 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
     HttpServerResponse answer = co_await admin_.handle(std::move(request));
     co_return answer;
   }
+  const muster::TimePoint arrived_at = clock_.now();
   std::string id = muster::random_hex(random_, 32);
   for (const std::size_t at : {8U, 13U, 18U, 23U}) id.insert(at, "-");
   const std::size_t question = request.target.find('?');
@@ -86,7 +87,7 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
   ServiceApi* service = &service_of(request, authorization ? authorization->scope.service : "");
   if (!query || !body) {
     const Ec2Error error{"MalformedQueryString", 400, "The query string is malformed"};
-    events_.called("(unknown)", error.code);
+    events_.called(arrived_at, "(unknown)", error.code);
     co_return service->refusal(error, id);
   }
   const muster::wire::Parameters& parameters = request.method == "GET" ? *query : *body;
@@ -117,7 +118,7 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
     }
   }
   if (!caller) {
-    events_.called("(unknown)", caller.error().code);
+    events_.called(arrived_at, "(unknown)", caller.error().code);
     co_return service->refusal(service->translate(caller.error()), id);
   }
   const Universe::Region* region = universe_.find(caller->account, caller->region);
@@ -133,16 +134,16 @@ muster::Task<HttpServerResponse> Gateway::handle(HttpServerRequest request) {
   const double scale = is_target ? 1 : 0;
   if (strikes("throttle", faults.throttle * scale)) {
     const Ec2Error error = service->throttled();
-    events_.called(short_name, error.code);
+    events_.called(arrived_at, short_name, error.code);
     co_return service->refusal(error, id);
   }
   if (strikes("internal_error", faults.internal_error * scale)) {
     const Ec2Error error = service->internal_failure();
-    events_.called(short_name, error.code);
+    events_.called(arrived_at, short_name, error.code);
     co_return service->refusal(error, id);
   }
   const ServiceAnswer answered = answer_of(*service, {request, parameters, *caller, clock_.now()});
-  events_.called(answered.action, answered.body ? "" : answered.body.error().code);
+  events_.called(arrived_at, answered.action, answered.body ? "" : answered.body.error().code);
   HttpServerResponse response = answered.body
                                     ? service->success(answered.action, *answered.body, id)
                                     : service->refusal(answered.body.error(), id);

@@ -17,8 +17,10 @@ namespace ec2sim {
 class Gateway : public muster::HttpHandler {
  public:
   struct Events {
-    /// After each call; the code is empty for a success.
-    std::function<void(const std::string& action, const std::string& error_code)> called;
+    /// After each call, with when it came; the code is empty for a success.
+    std::function<void(muster::TimePoint at, const std::string& action,
+                       const std::string& error_code)>
+        called;
     std::function<void(const std::string& fault)> struck;
   };
 

@@ -396,7 +396,21 @@ void MachineHost::release(const Machine& machine) {
 }
 
 int MachineHost::open_root(const Machine& machine) const {
-  return open(fmt::format("/proc/{}/root", machine.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const int root =
+      open(fmt::format("/proc/{}/root", machine.pid).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  // Until it has entered its own root, a machine's is the host's.
+  struct stat its{};
+  if (root >= 0 && fstat(root, &its) == 0) {
+    for (const char* host : {"/", "/proc/1/root"}) {
+      struct stat own{};
+      const bool is_own =
+          stat(host, &own) == 0 && own.st_dev == its.st_dev && own.st_ino == its.st_ino;
+      if (!is_own) continue;
+      close(root);
+      return -1;
+    }
+  }
+  return root;
 }
 
 void MachineHost::tear_down() {

@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <vector>
@@ -29,10 +29,17 @@ namespace {
 /// Opens a file of a machine. Whoever is root there may have put links anywhere: none leads out.
 int open_inside(int root, const std::string& path, int flags, mode_t mode = 0) {
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
+  // A pipe in the place of a file must not hold the simulator.
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   how.mode = mode;
   how.resolve = RESOLVE_IN_ROOT;
-  return static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+  const auto file = static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
+  struct stat info{};
+  const bool is_fine =
+      file >= 0 && fstat(file, &info) == 0 && (S_ISREG(info.st_mode) || (flags & O_DIRECTORY) != 0);
+  if (is_fine || file < 0) return file;
+  close(file);
+  return -1;
 }
 
 std::string read_all(int file) {
@@ -69,19 +76,48 @@ std::optional<UserOfMachine> find_user(int root, const std::string& name) {
   return std::nullopt;
 }
 
-void append_key(int root, const UserOfMachine& user, const std::string& line) {
+/// Lines of ours that have expired, and the same key's, are left out.
+std::string without_old_keys(const std::string& text, const std::string& key,
+                             const std::string& now) {
+  constexpr std::string_view kOurs = "expiry-time=\"";
+  std::string kept;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const bool is_ours = line.starts_with(kOurs);
+    const bool is_old = is_ours && (line.substr(kOurs.size(), now.size()) < now ||
+                                    line.find(key) != std::string::npos);
+    if (!is_old) kept += line + "\n";
+  }
+  return kept;
+}
+
+void add_key(int root, const UserOfMachine& user, const std::string& key, const std::string& now,
+             const std::string& until) {
   const int home = open_inside(root, user.home, O_RDONLY | O_DIRECTORY);
   if (home < 0) return;
   if (mkdirat(home, ".ssh", 0700) == 0) {
     static_cast<void>(fchownat(home, ".ssh", user.id, user.group, AT_SYMLINK_NOFOLLOW));
   }
   close(home);
-  const int file = open_inside(root, user.home + "/.ssh/authorized_keys2",
-                               O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600);
+  const std::string path = user.home + "/.ssh/authorized_keys2";
+  int file = open_inside(root, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  if (file >= 0) static_cast<void>(fchown(file, user.id, user.group));
+  if (file < 0) file = open_inside(root, path, O_RDWR | O_NOFOLLOW);
   if (file < 0) return;
-  static_cast<void>(fchown(file, user.id, user.group));
-  static_cast<void>(write(file, line.data(), line.size()));
+  const std::string text = without_old_keys(read_all(file), key, now) +
+                           fmt::format("expiry-time=\"{}\" {}\n", until, key);
+  static_cast<void>(ftruncate(file, 0));
+  static_cast<void>(pwrite(file, text.data(), text.size(), 0));
   close(file);
+}
+
+/// As sshd reads it: `20260102030405Z`.
+std::string expiry_of(muster::TimePoint at) {
+  std::string text;
+  for (const char c : muster::format_iso8601(at)) {
+    if ((c >= '0' && c <= '9') || c == 'Z') text += c;
+  }
+  return text;
 }
 
 }  // namespace
@@ -106,7 +142,8 @@ Status Machines::start(const MachineSpec& spec) {
     watch(spec.id);
     return {};
   }
-  remove_disk(dir_of(spec.id));
+  // A stopped machine's disk outlives a start that failed.
+  if (!spec.is_restart) remove_disk(dir_of(spec.id));
   return booted;
 }
 
@@ -162,24 +199,27 @@ pid_t Machines::pid_of(const std::string& id) const {
 
 std::string Machines::console(const std::string& id) const {
   constexpr std::size_t kConsoleBytes = 64 << 10;
-  std::ifstream file(dir_of(id) + "/console", std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  std::string all = text.str();
-  return all.size() > kConsoleBytes ? all.substr(all.size() - kConsoleBytes) : all;
+  const int file =
+      open((dir_of(id) + "/console").c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  struct stat info{};
+  const bool is_file = file >= 0 && fstat(file, &info) == 0 && S_ISREG(info.st_mode);
+  std::string text;
+  if (is_file) {
+    lseek(file, std::max<off_t>(0, info.st_size - static_cast<off_t>(kConsoleBytes)), SEEK_SET);
+    text = read_all(file);
+  }
+  if (file >= 0) close(file);
+  return text.size() > kConsoleBytes ? text.substr(text.size() - kConsoleBytes) : text;
 }
 
 void Machines::admit_key(const std::string& id, const std::string& user, const std::string& key,
-                         muster::TimePoint until) {
+                         muster::TimePoint now, muster::Duration life) {
   const auto found = machines_.find(id);
   const int root = found == machines_.end() ? -1 : open_root(*found->second);
   if (root < 0) return;
-  std::string expiry;
-  for (const char c : muster::format_iso8601(until)) {
-    if ((c >= '0' && c <= '9') || c == 'Z') expiry += c;
+  if (const auto account = find_user(root, user)) {
+    add_key(root, *account, key, expiry_of(now), expiry_of(now + life));
   }
-  const std::string line = fmt::format("expiry-time=\"{}\" {}\n", expiry, key);
-  if (const auto account = find_user(root, user)) append_key(root, *account, line);
   close(root);
 }
 

@@ -57,10 +57,10 @@ class Machines {
   [[nodiscard]] pid_t pid_of(const std::string& id) const;
   /// The console so far, at most its last 64 KiB.
   [[nodiscard]] std::string console(const std::string& id) const;
-  /// Lets a user of the machine log in with this key until then. What is no user there, or no
+  /// Lets a user of the machine log in with this key for that long. What is no user there, or no
   /// machine, is left alone.
   void admit_key(const std::string& id, const std::string& user, const std::string& key,
-                 muster::TimePoint until);
+                 muster::TimePoint now, muster::Duration life);
   /// Removes what is left; every machine must have ended.
   virtual void tear_down() = 0;
 

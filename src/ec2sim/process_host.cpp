@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 
 #include "ec2sim/disk.hpp"
 #include "ec2sim/user_data.hpp"
@@ -36,10 +35,14 @@ constexpr int kRestarts = 11;
 uid_t machine_user() { return geteuid() == 0 ? kNobody : geteuid(); }
 gid_t machine_group() { return geteuid() == 0 ? kNobody : getegid(); }
 
+/// The folder is the machine's: a link that it left in the file's place must not lead out.
 void write_file(const std::string& path, std::string_view text, mode_t mode) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc)
-      .write(text.data(), static_cast<std::streamsize>(text.size()));
-  chmod(path.c_str(), mode);
+  unlink(path.c_str());
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file < 0) return;
+  static_cast<void>(write(file, text.data(), text.size()));
+  fchmod(file, mode);
+  close(file);
 }
 
 /// Everything in the folder becomes the machine's user's.
@@ -137,8 +140,8 @@ Status ProcessHost::boot(Machine& machine) {
   }
   write_file(dir + "/boot.sh",
              boot_script({spec.user_data, spec.default_user, spec.public_key, "/mnt/cloud"}), 0700);
-  const int console =
-      open((dir + "/console").c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int console = open((dir + "/console").c_str(),
+                           O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
   if (console < 0)
     return fail(ErrorKind::unavailable,
                 fmt::format("cannot open the console: {}", std::strerror(errno)));

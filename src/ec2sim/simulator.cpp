@@ -239,7 +239,7 @@ Status Simulator::serve() {
       *universe_,
       [this](const ec2model::Instance& instance, const std::string& user, const std::string& key) {
         Machines* host = host_of(instance.kind);
-        if (host != nullptr) host->admit_key(instance.id, user, key, clock_.now() + kKeyLife);
+        if (host != nullptr) host->admit_key(instance.id, user, key, clock_.now(), kKeyLife);
       });
   ec2_ = std::make_unique<Ec2Api>(*universe_,
                                   [this](const std::string& id) { return console_of(id); });
@@ -250,8 +250,8 @@ Status Simulator::serve() {
   gateway_ = std::make_unique<Gateway>(
       *universe_, authenticator_, *ec2_, *sts_, *ssm_, *connect_, *admin_, clock_, random_,
       Gateway::Events{
-          [this](const std::string& action, const std::string& code) {
-            ledger_file_->add_call(clock_.now(), action, code);
+          [this](muster::TimePoint at, const std::string& action, const std::string& code) {
+            ledger_file_->add_call(at, action, code);
             tasks_.spawn(carry_out_soon());
           },
           [this](const std::string& fault) { ledger_file_->add_fault(clock_.now(), fault); }});
@@ -278,7 +278,11 @@ Status Simulator::serve() {
     // On every loopback address at once, and on no other interface.
     auto services = muster::http::listen_on_device(executor_, "lo", 0);
     if (!services) return tl::unexpected<muster::Error>(services.error());
-    processes_->set_services(std::to_string(services->local_endpoint().port()), endpoint_);
+    auto inner = muster::http::listen(executor_, "127.0.0.1", 0);
+    if (!inner) return tl::unexpected<muster::Error>(inner.error());
+    processes_->set_services(std::to_string(services->local_endpoint().port()),
+                             fmt::format("http://127.0.0.1:{}", inner->local_endpoint().port()));
+    tasks_.spawn(inner_server_->serve(std::move(*inner)));
     tasks_.spawn(metadata_server_->serve(std::move(*services)));
   }
   return {};
@@ -441,6 +445,7 @@ std::string Simulator::variables() const {
 muster::Task<> Simulator::stop() {
   // First nobody can launch any more, then the machines go.
   if (api_server_) co_await api_server_->stop(std::chrono::seconds{1});
+  if (inner_server_) co_await inner_server_->stop(std::chrono::milliseconds{0});
   if (universe_ && ledger_file_) {
     carry_out();
     for (const auto& region : universe_->regions()) {
@@ -450,7 +455,8 @@ muster::Task<> Simulator::stop() {
     for (Machines* host :
          {static_cast<Machines*>(host_.get()), static_cast<Machines*>(processes_.get())}) {
       if (host == nullptr) continue;
-      for (const auto& [id, has_ended] : known_) {
+      const auto known = known_;
+      for (const auto& [id, has_ended] : known) {
         if (host->pid_of(id) > 0) host->kill(id);
       }
       for (int i = 0; host->count() > 0 && i < 500; ++i) {
@@ -459,7 +465,6 @@ muster::Task<> Simulator::stop() {
     }
   }
   timer_.cancel();
-  if (inner_server_) co_await inner_server_->stop(std::chrono::milliseconds{0});
   if (metadata_server_) co_await metadata_server_->stop(std::chrono::milliseconds{0});
   tasks_.cancel();
   co_await tasks_.join();

@@ -1,11 +1,14 @@
 #include "ec2sim/world_file.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 
 #include "base/node_reader.hpp"
+#include "ec2sim/faults.hpp"
 #include "wire/yaml.hpp"
 
 namespace ec2sim {
@@ -54,8 +57,9 @@ class WorldReader : public muster::NodeReader {
                      {"spot_vcpu",
                       [&](const Node& one) { spot_quota = integer(one, "quotas.spot_vcpu"); }}});
           }},
-         {"deny", [&](const Node& at) { denied = texts(at, "deny"); }},
-         {"no_capacity", [&](const Node& at) { full = texts(at, "no_capacity"); }}});
+         {"deny", [&](const Node& at) { denied = patterns(at, "deny", check_action); }},
+         {"no_capacity",
+          [&](const Node& at) { full = patterns(at, "no_capacity", check_offering); }}});
   }
 
   std::vector<Account> accounts;
@@ -80,6 +84,7 @@ class WorldReader : public muster::NodeReader {
   }
 
   void read_account(const Node& node, const std::string& path) {
+    std::optional<std::vector<std::string>> own_profiles;
     Account account;
     members(
         node, path,
@@ -115,7 +120,8 @@ class WorldReader : public muster::NodeReader {
                           account.roles.push_back(role);
                         })},
          {"instance_profiles",
-          [&](const Node& at) { profiles[account.id] = texts(at, path + ".instance_profiles"); }}});
+          [&](const Node& at) { own_profiles = texts(at, path + ".instance_profiles"); }}});
+    if (own_profiles) profiles[account.id] = *own_profiles;
     const bool is_id =
         account.id.size() == 12 && account.id.find_first_not_of("0123456789") == std::string::npos;
     if (!is_id) {
@@ -123,6 +129,16 @@ class WorldReader : public muster::NodeReader {
             "Write twelve digits, in quotes.");
     }
     accounts.push_back(std::move(account));
+  }
+
+  std::vector<std::string> patterns(const Node& node, const std::string& path,
+                                    muster::Status (*check)(const std::string&)) {
+    std::vector<std::string> found = texts(node, path);
+    for (const std::string& pattern : found) {
+      const muster::Status fine = check(pattern);
+      if (!fine) error(node.mark, path, fine.error().message + ".", fine.error().remedy);
+    }
+    return found;
   }
 
   muster::Duration duration(const Node& node, const std::string& path) {
@@ -161,6 +177,13 @@ class WorldReader : public muster::NodeReader {
     if (region.name.empty())
       error(node.mark, path + ".name", "is missing.", "Name a region such as eu-central-1.");
     if (region.zones.empty()) region.zones = {"a", "b", "c"};
+    for (const auto& subnet : region.subnets) {
+      const bool is_there =
+          std::find(region.zones.begin(), region.zones.end(), subnet.zone) != region.zones.end();
+      if (is_there) continue;
+      error(node.mark, path + ".subnets", fmt::format("\"{}\" is no zone here.", subnet.zone),
+            fmt::format("Use one of {}.", fmt::join(region.zones, ", ")));
+    }
     regions.push_back(std::move(region));
   }
 

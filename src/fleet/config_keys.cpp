@@ -128,12 +128,20 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
     reader.error(mark_of("private_ip"), path + ".private_ip", "fits one machine only.",
                  fmt::format("Set {}.max_instances to 1, or remove it.", path));
   }
-  const bool is_disk_nowhere =
-      node.find("disk") != nullptr && pool.image.empty() && pool.disk.device.empty();
+  const bool is_disk_nowhere = node.find("disk") != nullptr && pool.image.empty() &&
+                               pool.disk.device.empty() && !pool.launch_template.empty();
   if (is_disk_nowhere) {
     reader.error(mark_of("disk"), path + ".disk",
                  "needs a device when the image is the template's.",
                  fmt::format("Set {}.disk.device, such as /dev/xvda.", path));
+  }
+  const bool is_interface_torn = pool.public_ip && !pool.launch_template.empty() &&
+                                 (pool.subnets.empty() || pool.security_groups.empty());
+  if (is_interface_torn) {
+    reader.error(
+        mark_of("public_ip"), path + ".public_ip",
+        "replaces the template's network interface, its subnet and groups too.",
+        fmt::format("Set {0}.subnets and {0}.security_groups, or let the template say it.", path));
   }
 }
 

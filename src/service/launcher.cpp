@@ -272,9 +272,12 @@ tl::unexpected<Error> Launcher::no_room(const Pool& pool, const std::vector<Atte
       "no capacity for pool {}: tried {} offering{} in {}, none had room", pool.name.value(),
       attempts.size(), attempts.size() == 1 ? "" : "s", format_duration(took));
   for (const Attempt& attempt : attempts) {
-    text += fmt::format("\n  {:<11} {:<12} {:<10} {:<30} {}", attempt.offering.zone,
-                        attempt.offering.instance_type, to_string(attempt.offering.capacity_type),
-                        attempt.error.code, format_iso8601(attempt.at).substr(11, 8));
+    const std::string type = attempt.offering.instance_type.empty()
+                                 ? describe(pool.launch_template)
+                                 : attempt.offering.instance_type;
+    text += fmt::format("\n  {:<11} {:<12} {:<10} {:<30} {}", attempt.offering.zone, type,
+                        to_string(attempt.offering.capacity_type), attempt.error.code,
+                        format_iso8601(attempt.at).substr(11, 8));
   }
   const std::string key = "pools." + pool.name.value();
   const std::string remedy =
@@ -400,7 +403,8 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
 
 Task<std::optional<Error>> Launcher::find_end(InstanceId id) {
   Task<Result<CloudInstance>> looking = look_up(id);
-  const Result<CloudInstance> seen = co_await std::move(looking);
+  Task<Result<CloudInstance>> bounded = with_deadline(parts_.clock, 5s, std::move(looking));
+  const Result<CloudInstance> seen = co_await std::move(bounded);
   const bool is_there =
       !seen || seen->state == InstanceState::pending || seen->state == InstanceState::running;
   if (is_there) co_return std::nullopt;

@@ -20,8 +20,9 @@ constexpr std::string_view kSupervisor = R"sh(d=$1
 sh "$d/run" > "$d/log" 2>&1 < /dev/null
 code=$?
 full=
-{ head -c 8192 /dev/zero > "$d/probe"; } 2> /dev/null || full=full
-rm -f "$d/probe"
+# In a shell of its own: dash keeps what it could not write, and would write it into the next file.
+( printf '%8192s' '' > "$d/probe" ) 2> /dev/null || full=full
+( : > "$d/probe" ) 2> /dev/null
 printf '%-60s\n' "$code $(wc -c < "$d/log") $full" 1<> "$d/exit.part"
 mv "$d/exit.part" "$d/exit"
 )sh";
@@ -36,7 +37,7 @@ if mkdir "$d/started" 2> /dev/null; then
   printf '%-20s\n' $! 1<> "$d/pid.part"
   mv "$d/pid.part" "$d/pid"
 elif [ ! -d "$d/started" ]; then
-  mkdir "$d/started"
+  echo "$d/started: $(mkdir "$d/started" 2>&1 && rmdir "$d/started")" >&2
   exit 9
 fi
 )sh";
@@ -62,7 +63,13 @@ while [ ! -e "$d/exit" ]; do
   fi
   sleep 0.02 2> /dev/null || sleep 1
 done
-[ ! -e "$d/exit" ] || echo "muster-exit $(cat "$d/exit")" >&2
+if [ -e "$d/exit" ]; then
+  read -r code size full < "$d/exit"
+  case $code$size in
+    '' | *[!0-9]*) echo muster-lost >&2 ;;
+    *) echo "muster-exit $code $size $full" >&2 ;;
+  esac
+fi
 read -r _
 kill $t 2> /dev/null
 )sh";
@@ -94,8 +101,11 @@ Task<Status> RemoteStep::start_once(std::string script) {
       "mkdir -p \"$d\" && cat > \"$d/supervise\" <<'MUSTER_END'\n{1}MUSTER_END\n"
       // A connection that breaks off ends the input too: only all of it counts.
       "cat > \"$d/run.$$\" && [ \"$(wc -c < \"$d/run.$$\")\" -eq {3} ] && "
-      "mv \"$d/run.$$\" \"$d/run\" && : > \"$d/log\" && printf '%-60s\\n' '' > "
-      "\"$d/exit.part\" && printf '%-20s\\n' '' > \"$d/pid.part\" || exit 9\nfi\n{2}",
+      // A second try must not take away what the first one's step has written meanwhile.
+      "{{ [ -e \"$d/log\" ] || : > \"$d/log\"; }} && "
+      "{{ [ -e \"$d/exit.part\" ] || printf '%-60s\\n' '' > \"$d/exit.part\"; }} && "
+      "{{ [ -e \"$d/pid.part\" ] || printf '%-20s\\n' '' > \"$d/pid.part\"; }} && "
+      "mv \"$d/run.$$\" \"$d/run\" || {{ rm -f \"$d/run.$$\"; exit 9; }}\nfi\n{2}",
       shell_quote(folder_), kSupervisor, with_arguments(kStart, {folder_}),
       kHide.size() + script.size());
   // It may hold secrets; the shell that reads it keeps it open.
@@ -104,9 +114,13 @@ Task<Status> RemoteStep::start_once(std::string script) {
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return tl::unexpected<Error>(result.error());
   if (result->exit.code == 0) co_return Status();
-  co_return fail(ErrorKind::conflict,
+  // What cannot be written now cannot be written in a moment either.
+  const bool is_unwritable = result->exit.code == 9;
+  co_return fail(is_unwritable ? ErrorKind::conflict : ErrorKind::unavailable,
                  fmt::format("a step cannot be started on the machine: {}", result->err),
-                 "Give the pool a larger disk, or make room in an earlier step.", "E0433");
+                 "Give the pool a larger disk, make room in an earlier step, or correct the "
+                 "image's /tmp.",
+                 "E0433");
 }
 
 Task<Result<int>> RemoteStep::follow_once(Progress* progress, const OnOutput* on_output) {
@@ -166,12 +180,17 @@ Task<Result<int>> RemoteStep::follow(long offset, OnOutput on_output, Duration p
       if (on_lost) on_lost(code.error());
       pause = 100ms;
     }
-    if (find_end) {
+    // The first retry comes at once: most cuts heal before EC2 could be asked.
+    if (find_end && now != *progress.lost_at) {
       Task<std::optional<Error>> finding = find_end();
       const std::optional<Error> end = co_await std::move(finding);
       if (end) co_return tl::unexpected<Error>(*end);
     }
-    if (now - *progress.lost_at > patience) co_return code;
+    if (now - *progress.lost_at > patience) {
+      code.error().code = "E0425";
+      code.error().remedy = "Look at the machine's console and at the network between.";
+      co_return code;
+    }
     co_await clock_.sleep(pause);
     pause = std::min<Duration>(pause * 2, 5s);
   }

@@ -57,6 +57,11 @@ std::string error_text(const Error& error) {
   return text;
 }
 
+/// The text is what a run's record keeps of an error, so a resumed run can tell too.
+bool is_of_lost_machine(const std::string& text) {
+  return text.find("(E0424)") != std::string::npos || text.find("(E0425)") != std::string::npos;
+}
+
 bool is_shell_name(const std::string& name) {
   return !name.empty() && name.find_first_not_of(
                               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
@@ -472,7 +477,6 @@ Task<> StageRunner::run_step(int number) {
     result.outcome = StepOutcome::errored;
     result.exit_code = 255;
     result.error = pipeline::masked(mask_, error_text(code.error()));
-    if (first_error_.empty()) first_error_kind_ = code.error().kind;
   } else {
     result.exit_code = *code;
     const bool is_fine = *code == 0 || *code == kExitSkipRest;
@@ -539,7 +543,7 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage, std::vector<St
   if (has_failed_) result.outcome = StageOutcome::failed;
   if (!first_error_.empty()) result.outcome = StageOutcome::errored;
   result.error = first_error_;
-  result.error_kind = first_error_kind_;
+  result.is_machine_lost = is_of_lost_machine(first_error_);
   co_return result;
 }
 

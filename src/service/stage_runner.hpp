@@ -24,8 +24,8 @@ enum class StageOutcome { passed, failed, errored, killed };
 
 struct StageResult {
   StageOutcome outcome = StageOutcome::passed;
-  std::string error;                              ///< Of the first step that could not be run.
-  ErrorKind error_kind = ErrorKind::unavailable;  ///< Likewise.
+  std::string error;             ///< Of the first step that could not be run.
+  bool is_machine_lost = false;  ///< Whether that step's machine went away under it.
 };
 
 /// Keeps what became of a run's steps, before and after each.
@@ -99,7 +99,6 @@ class StageRunner {
   bool has_skipped_rest_ = false;
   bool fails_fast_ = false;
   std::string first_error_;
-  ErrorKind first_error_kind_ = ErrorKind::unavailable;
 };
 
 }  // namespace muster

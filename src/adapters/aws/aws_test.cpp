@@ -111,6 +111,25 @@ TEST(Ec2Client, CorrectsASkewedClock) {
       header_value(world.transport.asked[1].headers, "x-amz-date").starts_with("20231115T0013"));
 }
 
+TEST(Ec2Client, CorrectsTheClockOnceAndWithoutWaiting) {
+  World world;
+  HttpResponse behind = xml_error(401, "AuthFailure");
+  behind.headers = {{"Date", "Tue, 14 Nov 2023 20:13:20 GMT"}};  // Two hours behind.
+  world.transport.answers = {behind, xml_error(401, "AuthFailure"), xml_error(401, "AuthFailure")};
+  const auto refused = world.call("DescribeImages");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().kind, ErrorKind::unauthenticated);
+  EXPECT_TRUE(
+      header_value(world.transport.asked[1].headers, "x-amz-date").starts_with("20231114T2013"));
+  World near;
+  HttpResponse little = xml_error(401, "AuthFailure");
+  little.headers = {{"Date", "Tue, 14 Nov 2023 22:16:20 GMT"}};  // Three minutes: no skew.
+  near.transport.answers = {little, xml_error(401, "AuthFailure")};
+  static_cast<void>(near.call("DescribeImages"));
+  EXPECT_TRUE(
+      header_value(near.transport.asked[1].headers, "x-amz-date").starts_with("20231114T2213"));
+}
+
 TEST(Ec2Client, CountsAnAnswerThatIsNoXmlByItsStatus) {
   EXPECT_EQ(error_of("X", 502, "<html>bad gateway</html>").kind, ErrorKind::unavailable);
   EXPECT_EQ(error_of("X", 400, "rubbish").kind, ErrorKind::invalid_input);

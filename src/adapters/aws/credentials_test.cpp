@@ -197,6 +197,19 @@ TEST_F(CredentialsTest, OfARoleAreSignedForByItsSource) {
   EXPECT_NE(signature.find("/eu-west-1/sts/"), std::string::npos);
 }
 
+TEST_F(CredentialsTest, OfARoleAreSignedWithTheTimeThatStsHas) {
+  set("default", {{"role_arn", "arn:r"}, {"source_profile", "base"}});
+  set("base", {{"aws_access_key_id", "BASE"}, {"aws_secret_access_key", "s"}});
+  HttpResponse refusal{403,
+                       {{"Date", format_http_date(clock.now() + 2h)}},
+                       "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code></Error></"
+                       "ErrorResponse>"};
+  services.overrides = {refusal};
+  ASSERT_TRUE(get().has_value());
+  const std::string date = header_value(services.asked[1].headers, "x-amz-date");
+  EXPECT_TRUE(date.starts_with(format_iso8601_basic(clock.now() + 2h).substr(0, 11))) << date;
+}
+
 TEST_F(CredentialsTest, OfAChainOfRolesLastAnHourAtMost) {
   set("default",
       {{"role_arn", "arn:2"}, {"source_profile", "middle"}, {"duration_seconds", "7200"}});

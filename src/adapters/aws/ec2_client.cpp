@@ -12,13 +12,6 @@ namespace muster::aws {
 namespace {
 
 constexpr std::string_view kVersion = "2016-11-15";
-constexpr auto kSkewMin = std::chrono::minutes{4};
-
-bool may_be_skew(const std::string& code) {
-  return code == "RequestExpired" || code == "AuthFailure" || code == "SignatureDoesNotMatch" ||
-         code == "RequestTimeTooSkewed" || code == "RequestInTheFuture" ||
-         code == "InvalidSignatureException" || code == "AccessDeniedException";
-}
 
 bool may_be_stale_credentials(const std::string& code) {
   return code == "ExpiredToken" || code == "ExpiredTokenException" ||
@@ -71,22 +64,9 @@ Ec2Client::Ec2Client(HttpTransport& transport, CredentialsChain& credentials, Cl
       options_(std::move(options)),
       retry_(random, options_.attempts_max) {}
 
-bool Ec2Client::learn_skew(const HttpResponse& response) {
-  const auto date = parse_http_date(header_value(response.headers, "date"));
-  if (!date) return false;
-  const Duration offset = *date - clock_.now();
-  const Duration before = skew_;
-  const bool is_far = offset >= kSkewMin || offset <= -kSkewMin;
-  skew_ = is_far ? offset : Duration{0};
-  const Duration change = skew_ > before ? skew_ - before : before - skew_;
-  return is_far && change >= kSkewMin;
-}
-
-Task<Result<wire::XmlElement>> Ec2Client::attempt(const std::string* action,
-                                                  const std::string* body,
-                                                  std::string invocation_id, int number,
-                                                  Duration time_max,
-                                                  std::optional<Duration>* retry_after) {
+Task<Result<wire::XmlElement>> Ec2Client::attempt(
+    const std::string* action, const std::string* body, std::string invocation_id, int number,
+    Duration time_max, std::optional<Duration>* retry_after, bool* has_new_time) {
   const Result<wire::AwsCredentials> credentials = co_await credentials_.get();
   if (!credentials) co_return tl::unexpected<Error>(credentials.error());
   const Result<wire::Url> url = wire::parse_url(options_.endpoint);
@@ -98,7 +78,7 @@ Task<Result<wire::XmlElement>> Ec2Client::attempt(const std::string* action,
   signed_part.payload_hash = wire::hex_encode(wire::sha256(*body));
   signed_part.headers = {{"host", url->authority()},
                          {"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};
-  wire::sign(signed_part, *credentials, options_.region, "ec2", clock_.now() + skew_);
+  wire::sign(signed_part, *credentials, options_.region, "ec2", clock_.now() + skew_.offset());
 
   HttpRequest request;
   request.method = "POST";
@@ -134,8 +114,7 @@ Task<Result<wire::XmlElement>> Ec2Client::attempt(const std::string* action,
               {"request_id", header_value(response->headers, "x-amzn-requestid")},
               {"took_ms", took}});
   if (!is_success) {
-    // A moved clock is told as a passing failure, so that the retry signs with the right time.
-    if (learn_skew(*response) && may_be_skew(error.code)) error.kind = ErrorKind::unavailable;
+    *has_new_time = skew_.learn(*response, clock_.now()) && ClockSkew::may_cause(error.code);
     co_return tl::unexpected<Error>(std::move(error));
   }
   Result<wire::XmlElement> root = wire::parse_xml(response->body);
@@ -151,17 +130,25 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
                                                Duration time_max) {
   const std::string invocation_id = random_hex(random_, 32);
   bool has_refreshed = false;
+  bool has_corrected = false;
   bool may_have_acted = false;
   for (int number = 1;; ++number) {
     std::optional<Duration> retry_after;
+    bool has_new_time = false;
     Task<Result<wire::XmlElement>> trying =
-        attempt(&action, &body, invocation_id, number, time_max, &retry_after);
+        attempt(&action, &body, invocation_id, number, time_max, &retry_after, &has_new_time);
     Result<wire::XmlElement> answer = co_await std::move(trying);
     if (answer) {
       retry_.succeeded(number);
       co_return answer;
     }
     const ErrorKind kind = answer.error().kind;
+    if (has_new_time && !has_corrected) {
+      // With the right time it is another request, and no repetition of this one.
+      has_corrected = true;
+      --number;
+      continue;
+    }
     may_have_acted = may_have_acted || kind == ErrorKind::unavailable ||
                      kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
     const bool is_stale = may_be_stale_credentials(answer.error().code) &&

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "adapters/aws/clock_skew.hpp"
 #include "adapters/aws/credentials.hpp"
 #include "adapters/aws/retry.hpp"
 #include "base/log.hpp"
@@ -38,15 +39,14 @@ class Ec2Client {
   Task<> before_repetition(std::string action);
 
   /// The time as the service sees it.
-  [[nodiscard]] TimePoint now() const { return clock_.now() + skew_; }
+  [[nodiscard]] TimePoint now() const { return clock_.now() + skew_.offset(); }
 
  private:
   Task<Result<wire::XmlElement>> attempt(const std::string* action, const std::string* body,
                                          std::string invocation_id, int number, Duration time_max,
-                                         std::optional<Duration>* retry_after);
+                                         std::optional<Duration>* retry_after, bool* has_new_time);
   /// Learns the clock's offset from an answer; true if it moved so far that the call is worth
   /// another try at once.
-  bool learn_skew(const HttpResponse& response);
 
   HttpTransport& transport_;
   CredentialsChain& credentials_;
@@ -55,7 +55,7 @@ class Ec2Client {
   const Log& log_;
   Ec2ClientOptions options_;
   RetryPolicy retry_;
-  Duration skew_{0};
+  ClockSkew skew_;
 };
 
 /// The form body of an action.

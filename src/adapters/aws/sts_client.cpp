@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "adapters/aws/clock_skew.hpp"
 #include "wire/digest.hpp"
 #include "wire/url.hpp"
 #include "wire/xml.hpp"
@@ -41,6 +42,8 @@ Task<Result<wire::AwsCredentials>> assume_role(HttpTransport& transport, Clock& 
   for (auto& one : parameters) all.push_back(std::move(one));
   const std::string body = wire::form_encode(all);
   RetryPolicy retry(random);
+  ClockSkew skew;
+  bool has_corrected = false;
   for (int number = 1;; ++number) {
     wire::SigV4Request signed_part;
     signed_part.method = "POST";
@@ -48,7 +51,8 @@ Task<Result<wire::AwsCredentials>> assume_role(HttpTransport& transport, Clock& 
     signed_part.payload_hash = wire::hex_encode(wire::sha256(body));
     signed_part.headers = {{"host", url->authority()},
                            {"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};
-    if (signer) wire::sign(signed_part, *signer, options.region, "sts", clock.now());
+    if (signer)
+      wire::sign(signed_part, *signer, options.region, "sts", clock.now() + skew.offset());
     HttpRequest request;
     request.method = "POST";
     request.url = options.endpoint;
@@ -61,6 +65,13 @@ Task<Result<wire::AwsCredentials>> assume_role(HttpTransport& transport, Clock& 
       error.context.push_back("sts:" + action);
     } else if (answer->status != 200) {
       error = sts_error(action, answer->status, answer->body);
+      // With the right time it is another request, and no repetition of this one.
+      const bool is_new = skew.learn(*answer, clock.now());
+      if (is_new && signer && !has_corrected && ClockSkew::may_cause(error.code)) {
+        has_corrected = true;
+        --number;
+        continue;
+      }
     } else {
       const Result<wire::XmlElement> root = wire::parse_xml(answer->body, 1 << 20);
       if (!root) co_return within("sts:" + action, "", root.error());

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include "fleet/config_keys.hpp"
 #include "wire/yaml.hpp"
@@ -12,18 +11,22 @@
 namespace muster::config {
 namespace {
 
+constexpr std::size_t kFileBytesMax = 64 << 10;  // Over what a pool may have: that is told.
+
 /// Puts the named file's text in the place of `user_data: file:PATH`.
 void load_user_data(NodeReader& reader, const std::string& folder, const std::string& path,
                     Node& value) {
   if (!value.is_scalar() || !value.text.starts_with("file:")) return;
   const auto file = std::filesystem::path(folder) / value.text.substr(5);
-  std::ifstream in(file);
-  std::ostringstream bytes;
-  if (!in || !(bytes << in.rdbuf())) {
+  std::ifstream in(file, std::ios::binary);
+  std::string bytes(kFileBytesMax, '\0');
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(in.gcount()));
+  if (!in.eof() && bytes.size() < kFileBytesMax) {
     reader.error(value.mark, path, fmt::format("{} cannot be read.", file.string()),
                  "Correct the path; it is relative to muster.yml.");
   }
-  value.text = bytes.str();
+  value.text = bytes;
 }
 
 void load_files(NodeReader& reader, const std::string& folder, Node& document) {

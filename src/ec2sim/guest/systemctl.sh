@@ -3,8 +3,12 @@
 # Knows what a unit runs: the last ExecStart of its file and its drop-ins.
 verb=
 units=
+now=
+quiet=
 for word in "$@"; do
   case $word in
+    --now) now=1 ;;
+    -q | --quiet) quiet=1 ;;
     -*) ;;
     *) if [ -z "$verb" ]; then verb=$word; else units="$units ${word%.service}"; fi ;;
   esac
@@ -13,10 +17,11 @@ state=/run/ec2sim-services
 mkdir -p "$state"
 
 command_of() {
+  file=
   for folder in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
     if [ -e "$folder/$1.service" ]; then file=$folder/$1.service; break; fi
   done
-  [ -n "${file:-}" ] || return 1
+  [ -n "$file" ] || return 1
   cat "$file" /etc/systemd/system/"$1".service.d/*.conf 2> /dev/null |
     sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ta' -e '}' | sed -n 's/^ExecStart=//p' |
     sed 's/^[-@:+!]*//; s/-H fd:\/\/ *//; s/\$[A-Z_]*//g' |
@@ -69,8 +74,9 @@ stop_unit() {
 }
 
 case $verb in
-  daemon-reload | reset-failed | enable | disable) exit 0 ;;
-  start | stop | restart | reload | is-active | status | is-enabled) ;;
+  daemon-reload | reset-failed) exit 0 ;;
+  poweroff | halt | reboot) exec "/usr/sbin/$verb" ;;
+  start | stop | restart | reload | enable | disable | is-active | status | is-enabled) ;;
   *)
     echo "Unknown command verb $verb." >&2
     exit 1 ;;
@@ -82,14 +88,21 @@ for unit in $units; do
     stop) stop_unit "$unit" ;;
     restart) stop_unit "$unit"; start_unit "$unit" || result=$? ;;
     reload) pid=$(pid_of "$unit") && kill -HUP "$pid" || result=1 ;;
-    is-enabled) echo enabled ;;
-    *)
-      if pid_of "$unit" > /dev/null; then
-        echo active
-      else
-        echo inactive
-        result=3
+    enable | disable | is-enabled)
+      if [ -z "$(command_of "$unit")" ]; then
+        echo "Failed to $verb unit: Unit file $unit.service does not exist." >&2
+        result=1
+      elif [ $verb = is-enabled ]; then
+        [ -n "$quiet" ] || echo enabled
+      elif [ -n "$now" ] && [ $verb = enable ]; then
+        start_unit "$unit" || result=$?
+      elif [ -n "$now" ]; then
+        stop_unit "$unit"
       fi ;;
+    *)
+      is=active
+      pid_of "$unit" > /dev/null || { is=inactive; result=3; }
+      [ -n "$quiet" ] || echo "$is" ;;
   esac
 done
 exit $result
