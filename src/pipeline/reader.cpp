@@ -228,7 +228,12 @@ class Reader : public NodeReader {
             value, at + ".host",
             {{"path",
               [&](const Node& path_at) { volume.host_path = text(path_at, at + ".host.path"); }},
-             {"read_only", [](const Node&) {}}});  // Docker's runner does not know it either.
+             // Docker's runner does not know it either.
+             {"read_only", [&](const Node& flag) {
+                if (!boolean(flag, at + ".host.read_only")) return;
+                warn(flag.mark, at + ".host.read_only",
+                     "has no effect: as with Drone, the folder stays writable.");
+              }}});
         if (!volume.host_path.starts_with('/')) {
           error(value.mark, at + ".host.path",
                 fmt::format("\"{}\" is not absolute.", volume.host_path),
@@ -408,7 +413,6 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
   Reader reader(findings);
   Pipeline out;
   out.mark = document.mark;
-  const auto handled_by_server = [](const Node&) {};
   const NodeReader::Keys keys{
       {"kind", [](const Node&) {}},
       {"version", [](const Node&) {}},
@@ -446,10 +450,16 @@ Pipeline read_pipeline(const Node& document, std::vector<Finding>& findings) {
          reader.instance(at, *out.instance);
        }},
       // A CI server decides by these before a runner sees the pipeline; `exec` runs just this one.
-      {"depends_on", handled_by_server},
+      {"depends_on", [&](const Node& at) { static_cast<void>(reader.texts(at, "depends_on")); }},
       {"trigger", [&](const Node& at) { static_cast<void>(reader.conditions(at, "trigger")); }},
-      {"node", handled_by_server},
-      {"concurrency", handled_by_server},
+      {"node", [&](const Node& at) { static_cast<void>(reader.is_mapping(at, "node")); }},
+      {"concurrency",
+       [&](const Node& at) {
+         reader.members(at, "concurrency",
+                        {{"limit", [&](const Node& limit) {
+                            static_cast<void>(reader.integer(limit, "concurrency.limit"));
+                          }}});
+       }},
   };
   reader.members(document, "", keys, {"image_pull_secrets", "account", "pool_count"});
   return out;

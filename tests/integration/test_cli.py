@@ -126,3 +126,14 @@ def test_substitution_knows_the_stage_and_the_variables_for_all_steps(tmp_path):
     done = run("compile", "--pipeline", "tests", "--env-file", "all.env", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "echo tests vm arm64 vanilla push" in done.stdout
+
+
+def test_compile_shows_secrets_only_when_asked(tmp_path):
+    (tmp_path / "secrets").write_text("TOKEN=correct-horse\n")
+    (tmp_path / ".drone.yml").write_text(
+        "kind: pipeline\ntype: vm\nsteps:\n- name: a\n  image: i\n  environment: {T: {from_secret: token}}\n"
+        "  settings: {key: {from_secret: TOKEN}}\n")
+    done = run("compile", "--secret-file", "secrets", cwd=tmp_path)
+    assert done.returncode == 0 and "correct-horse" not in done.stdout + done.stderr, done.stderr
+    assert '"T"' in done.stdout and '"PLUGIN_KEY"' in done.stdout
+    assert "correct-horse" in run("compile", "--secret-file", "secrets", "--show-secrets", cwd=tmp_path).stdout

@@ -3,7 +3,10 @@ import json
 import os
 import subprocess
 
-from conftest import TOP, until
+import pytest
+
+from conftest import PLAIN, TOP, Simulator, until
+from test_kinds import ssh
 
 
 def aws(shared, *words):
@@ -52,3 +55,45 @@ def test_boto3(shared, keys):
     shared.ec2.get_waiter("instance_terminated").wait(InstanceIds=ids)
     assert shared.ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"][0]["VpcId"]
     assert shared.ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"][0]["IpPermissions"]
+
+
+@pytest.mark.parametrize("kind", ["record", "process", "namespace"])
+def test_a_whole_life_by_the_command_line(kind, keys, tmp_path):
+    simulator = Simulator("--machines", kind, "--no-throttling")
+    try:
+        ask = lambda *words: aws(simulator, *words)
+        (tmp_path / "me.pub").write_text(keys.public)
+        ask("import-key-pair", "--key-name", "me", "--public-key-material", f"fileb://{tmp_path}/me.pub")
+        ask("create-launch-template", "--launch-template-name", "life", "--launch-template-data",
+            json.dumps({"ImageId": PLAIN, "InstanceType": "t3.large", "KeyName": "me"}))
+        (tmp_path / "configs").write_text(json.dumps([{
+            "LaunchTemplateSpecification": {"LaunchTemplateName": "life", "Version": "$Latest"},
+            "Overrides": [{"InstanceType": "t3.large"}]}]))
+        fleet = ask("create-fleet", "--type", "instant", "--launch-template-configs", f"file://{tmp_path}/configs",
+                    "--target-capacity-specification", "TotalTargetCapacity=1,DefaultTargetCapacityType=on-demand",
+                    "--tag-specifications", "ResourceType=instance,Tags=[{Key=team,Value=ci}]")
+        one = fleet["Instances"][0]["InstanceIds"][0]
+        ask("wait", "instance-running", "--instance-ids", one)
+        ask("create-tags", "--resources", one, "--tags", "Key=more,Value=tags")
+        shown = ask("describe-instances", "--instance-ids", one)["Reservations"][0]["Instances"][0]
+        assert {"team": "ci", "more": "tags"}.items() <= {t["Key"]: t["Value"] for t in shown["Tags"]}.items()
+        assert shown["KeyName"] == "me"
+        if kind != "record":
+            until(lambda: ssh(keys, simulator, kind, shown, "true", check=False).returncode == 0, 20, "SSH")
+            assert ssh(keys, simulator, kind, shown, "id -un; echo kept > kept").strip() == "admin"
+        ask("stop-instances", "--instance-ids", one)
+        ask("wait", "instance-stopped", "--instance-ids", one)
+        ask("modify-instance-attribute", "--instance-id", one, "--instance-type", "Value=m5.large")
+        ask("start-instances", "--instance-ids", one)
+        ask("wait", "instance-running", "--instance-ids", one)
+        shown = ask("describe-instances", "--instance-ids", one)["Reservations"][0]["Instances"][0]
+        assert shown["InstanceType"] == "m5.large"
+        if kind != "record":
+            until(lambda: ssh(keys, simulator, kind, shown, "cat kept", check=False).stdout == "kept\n", 20, "the disk")
+        ask("terminate-instances", "--instance-ids", one)
+        ask("wait", "instance-terminated", "--instance-ids", one)
+        ask("delete-launch-template", "--launch-template-name", "life")
+        ask("delete-key-pair", "--key-name", "me")
+        assert simulator.ledger()["alive"] == 0
+    finally:
+        simulator.close()

@@ -163,6 +163,33 @@ steps:
     assert tags["Name"] == "my machine" and tags["muster:intent"] == made["ClientToken"]
 
 
+def test_what_the_pool_says_reaches_the_machine(muster):
+    ec2 = muster.simulator.ec2
+    ec2.create_key_pair(KeyName="own-" + muster.folder.name)
+    muster.pipeline("kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps:\n- name: a\n  commands: [sleep 2]\n")
+    muster.configure(types="[m7i.large]", more=(
+        f"    on_demand: only\n    max_instances: 1\n    private_ip: 10.{muster_octet(ec2)}.16.77\n"
+        f"    subnets: [subnet-0a1b2c3d4e5f60701]\n    security_groups: [default]\n    key_name: own-{muster.folder.name}\n"
+        "    iam_profile: ci-runner\n    monitoring: true\n    metadata_hop_limit: 3\n    name: the name\n    tags: {team: pool}\n"
+        "    disk: {size: 41, type: gp3, iops: 4000, throughput: 300, encrypted: true}\n"))
+    running = muster.start("exec")
+    seen = until(lambda: [i for r in ec2.describe_instances(Filters=[{"Name": "tag:team", "Values": ["pool"]},
+                                                                     {"Name": "instance-state-name", "Values": ["running"]}])["Reservations"]
+                          for i in r["Instances"]])[0]
+    volume = ec2.describe_volumes(VolumeIds=[seen["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]])["Volumes"][0]
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert (volume["Size"], volume["VolumeType"], volume["Iops"], volume["Throughput"], volume["Encrypted"]) == (41, "gp3", 4000, 300, True)
+    assert seen["Monitoring"]["State"] == "enabled" and seen["KeyName"] == "own-" + muster.folder.name
+    assert seen["PrivateIpAddress"].endswith(".16.77") and seen["InstanceType"] == "m7i.large"
+    assert seen["MetadataOptions"]["HttpPutResponseHopLimit"] == 3 and seen["MetadataOptions"]["HttpTokens"] == "required"
+    assert {t["Key"]: t["Value"] for t in seen["Tags"]}["Name"] == "the name" and "InstanceLifecycle" not in seen
+
+
+def muster_octet(ec2):
+    return ec2.describe_subnets(SubnetIds=["subnet-0a1b2c3d4e5f60701"])["Subnets"][0]["CidrBlock"].split(".")[1]
+
+
 def test_ends_the_machine_on_interrupt(muster):
     muster.pipeline("kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: long, commands: [sleep 300]}]\n")
     running = muster.start("exec")

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -177,7 +178,16 @@ def test_a_reset_begins_anew_and_faults_are_counted():
         admin("faults", {"throttle": 0})
         simulator.ec2.describe_regions()
         # Those of machines are counted like those of calls.
-        admin("faults", {"no_capacity": ["*/c5.large/*"], "invisible_for": "1s", "flap": 1, "hang": 1, "interrupt": 1})
+        admin(
+            "faults",
+            {
+                "no_capacity": ["*/c5.large/*"],
+                "invisible_for": "1s",
+                "flap": 1,
+                "hang": 1,
+                "interrupt": 1,
+            },
+        )
         with pytest.raises(simulator.ec2.exceptions.ClientError):
             simulator.launch(InstanceType="c5.large")
         simulator.launch(InstanceMarketOptions={"MarketType": "spot"})
@@ -185,11 +195,82 @@ def test_a_reset_begins_anew_and_faults_are_counted():
         lines = (simulator.state / "ledger.jsonl").read_text().splitlines()
         struck = {json.loads(line).get("fault") for line in lines}
         assert {"throttle", "no_capacity", "invisible_for", "flap", "hang", "interrupt"} <= struck
-        for wrong in ({"actions": ["DescribeRegion"]}, {"no_capacity": ["a/b"]}, {"lots": 1}, {"lost": 2}):
+        for wrong in (
+            {"actions": ["DescribeRegion"]},
+            {"no_capacity": ["a/b"]},
+            {"lots": 1},
+            {"lost": 2},
+        ):
             with pytest.raises(urllib.error.HTTPError) as refusal:
                 admin("faults", wrong)
             assert refusal.value.code == 400
+        simulator.ec2.create_key_pair(KeyName="gone")
+        simulator.ec2.create_launch_template(
+            LaunchTemplateName="gone", LaunchTemplateData={"ImageId": PLAIN}
+        )
+        admin("faults", {"lost": 0.5})
         admin("reset", {})
         assert simulator.ec2.describe_instances()["Reservations"] == []
+        assert simulator.ec2.describe_key_pairs()["KeyPairs"] == []
+        assert simulator.ec2.describe_launch_templates()["LaunchTemplates"] == []
+        assert admin("faults")["lost"] == 0
     finally:
         simulator.close()
+
+
+def test_replies_that_are_late_or_cut_and_boots_that_take_their_time():
+    simulator = Simulator(
+        "--machines",
+        "record",
+        "--no-throttling",
+        "--boot-time",
+        "1s-1500ms",
+        "--fault",
+        "late=1",
+        "--fault",
+        "late_by=500ms",
+        "--fault",
+        "actions=DescribeVpcs,DescribeSubnets",
+    )
+    try:
+        started = time.monotonic()
+        simulator.ec2.describe_vpcs()
+        assert time.monotonic() - started >= 0.5
+        request = urllib.request.Request(
+            simulator.variables["AWS_ENDPOINT_URL"] + "/_ec2sim/faults",
+            data=json.dumps({"late": 0, "cut": 1}).encode(),
+        )
+        urllib.request.urlopen(request).read()
+        with pytest.raises(Exception) as caught:
+            simulator.ec2.describe_subnets()
+        assert (
+            "Connection" in type(caught.value).__name__
+            or "Parser" in type(caught.value).__name__
+            or "Read" in type(caught.value).__name__
+        )
+        struck = [
+            json.loads(line).get("fault")
+            for line in (simulator.state / "ledger.jsonl").read_text().splitlines()
+        ]
+        assert {"late", "cut"} <= set(struck)
+        one = simulator.launch(InstanceType="t3.nano")[0]["InstanceId"]
+        state = lambda: simulator.ec2.describe_instances(InstanceIds=[one])["Reservations"][0][
+            "Instances"
+        ][0]["State"]["Name"]
+        started = time.monotonic()
+        assert state() == "pending"
+        until(lambda: state() == "running", 10, "the boot")
+        assert time.monotonic() - started >= 0.8
+    finally:
+        simulator.close()
+
+
+@pytest.mark.parametrize("value", ["soon", "5", "lognormal:1s", "3s-1s"])
+def test_a_boot_time_that_is_none(value, tmp_path):
+    done = subprocess.run(
+        [BIN / "ec2sim", "--machines", "record", "--state", tmp_path, "--boot-time", value],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode != 0 and value in done.stderr, done.stderr
