@@ -8,7 +8,6 @@
 
 namespace ec2sim {
 
-using ec2model::again;
 using ec2model::refuse;
 using muster::Node;
 

@@ -134,7 +134,7 @@ Machines::~Machines() = default;
 Status Machines::start(const MachineSpec& spec) {
   auto machine = std::make_unique<Machine>(executor_);
   machine->spec = spec;
-  const Status booted = boot(*machine);
+  Status booted = boot(*machine);
   log_.info("machine_started", {{"instance_id", spec.id}, {"ok", booted.has_value()}});
   // A process that failed half-way is reported by its end.
   if (machine->pid > 0) {

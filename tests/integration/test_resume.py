@@ -68,6 +68,30 @@ def hashes(muster, run):
     return {log.name: hashlib.sha256(log.read_bytes()).hexdigest() for log in logs}
 
 
+def wrote(name):
+    """What the step wrote by its own account, apart from the traces of its commands."""
+    lines = "".join(
+        f"{name} {i} {hashlib.sha256(f'{name}{i}'.encode() + bytes([10])).hexdigest()}  -\n"
+        for i in range(1, 31)
+    )
+    return [lines.encode(), b"z" * 200000 + b"\n"]
+
+
+def check_bytes(muster, run):
+    for name in ("first", "fails"):
+        (log,) = (muster.state / "runs" / run / "steps").glob(f"{name}-*.log")
+        for part in wrote(name):
+            assert log.read_bytes().count(part) == 1, f"{run} {name}"
+
+
+def codes(muster, run):
+    """The exit code of each step, as the run's record has it."""
+    with sqlite3.connect(muster.state / "muster.db") as store:
+        return dict(
+            store.execute("SELECT number, exit_code FROM run_step WHERE run = ?", (run,)).fetchall()
+        )
+
+
 def run_of(text):
     named = re.search(r"\brun-[0-9a-f]+", text)
     return named.group() if named else None
@@ -93,6 +117,9 @@ def test_goes_on_after_kills(pipeline, image, kills, tmp_path):
         assert whole.returncode == 1, whole.stdout + whole.stderr
         expected = hashes(muster, run_of(whole.stderr))
         assert len(expected) >= 3
+        check_bytes(muster, run_of(whole.stderr))
+        expected_codes = codes(muster, run_of(whole.stderr))
+        assert {7, 5} <= set(expected_codes.values()), expected_codes
         resumed = 0
         for number in range(kills):
             running = muster.start("exec")
@@ -108,6 +135,7 @@ def test_goes_on_after_kills(pipeline, image, kills, tmp_path):
             assert (
                 hashes(muster, run) == expected
             ), f"{at}\n{out}\n-----\n{done.stdout}{done.stderr}"
+            assert codes(muster, run) == expected_codes, at
             resumed += 1
         assert resumed >= kills // 2
         gone(simulator)
@@ -124,8 +152,14 @@ def test_goes_on_over_twenty_cuts(pipeline, image, shared, tmp_path):
     muster = Muster(shared, tmp_path)
     muster.configure(image=image)
     muster.pipeline(pipeline)
+    started = time.monotonic()
     whole = muster.run("exec")
+    took = time.monotonic() - started
     expected = hashes(muster, run_of(whole.stderr))
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    moments = sorted(took * (0.1 + 0.8 * chance.random()) for _ in range(20))
     with open(tmp_path / "out", "w+") as out, open(tmp_path / "err", "w+") as err:
         running = subprocess.Popen(
             [BIN / "muster", "exec"],
@@ -135,7 +169,11 @@ def test_goes_on_over_twenty_cuts(pipeline, image, shared, tmp_path):
             stderr=err,
         )
         cuts = 0
+        started = time.monotonic()
         while running.poll() is None:
+            if cuts < 20 and time.monotonic() - started < moments[cuts]:
+                time.sleep(0.005)
+                continue
             made = shared.ec2.describe_instances(
                 Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
             )["Reservations"]
@@ -144,11 +182,13 @@ def test_goes_on_over_twenty_cuts(pipeline, image, shared, tmp_path):
                 cut = ["ss", "-H", "-K", "dst", address, "dport", "=", "22"]
                 done = subprocess.run(cut, capture_output=True, text=True)
                 cuts += bool(done.stdout.strip())
-            time.sleep(0.02)
+            time.sleep(0.005)
     text = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
     assert running.returncode == 1, text
     assert cuts == 20, text
     assert hashes(muster, run_of(text)) == expected, text
+    check_bytes(muster, run_of(text))
+    assert codes(muster, run_of(text)) == codes(muster, run_of(whole.stderr)), text
     gone(shared)
 
 
