@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "adapters/git/local_repository.hpp"
@@ -77,6 +78,24 @@ Result<std::vector<std::pair<std::string, std::string>>> read_pairs(const std::s
     pairs.emplace_back(line.substr(0, equals), std::move(value));
   }
   return pairs;
+}
+
+/// An unknown secret is an empty variable, as with Drone; a typo in its name deserves a word.
+void warn_of_missing_secrets(const BuildSource& build) {
+  std::set<std::string> told;
+  for (const auto* steps : {&build.pipeline.services, &build.pipeline.steps}) {
+    for (const pipeline::Step& step : *steps) {
+      for (const auto* values : {&step.environment, &step.settings}) {
+        for (const auto& [name, value] : *values) {
+          std::string key = value.secret;
+          for (char& c : key) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+          if (key.empty() || build.secrets.contains(key) || !told.insert(key).second) continue;
+          fmt::print(stderr, "  warning   secret {} is not given (--secret-file), so it is empty\n",
+                     value.secret);
+        }
+      }
+    }
+  }
 }
 
 Status read_files(const BuildFlags& flags, BuildSource& to) {
@@ -158,6 +177,10 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
       return fail(ErrorKind::not_found, fmt::format("there is no {}", flags.file),
                   "Name the pipeline's file, or go to its folder.", "E0303");
     }
+    if (std::filesystem::is_directory(flags.file, ignored)) {
+      return fail(ErrorKind::invalid_input, fmt::format("{} is a folder", flags.file),
+                  "Name the pipeline's file, or go to its folder.", "E0303");
+    }
     Result<git::Snapshot> snapshot = git::take_snapshot(folder.string());
     if (!snapshot) return tl::unexpected<Error>(snapshot.error());
     build.target_branch = snapshot->branch;
@@ -174,6 +197,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     out.summary = fmt::format("{} file{}, {} \"{}\"", snapshot->file_count,
                               snapshot->file_count == 1 ? "" : "s", snapshot->commit.substr(0, 7),
                               snapshot->subject);
+    if (!snapshot->is_repository) out.summary += "; no git repository, hidden files stay out";
   } else {
     name_repository(build, flags.repo);
     build.repo_git_url = flags.repo;
@@ -211,6 +235,7 @@ Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root)
     }
   }
   if (out.pipeline.clone.is_disabled) out.bundle.clear();
+  warn_of_missing_secrets(out);
   return out;
 }
 

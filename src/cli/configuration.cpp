@@ -23,7 +23,7 @@ Result<Pool> pool_of(const pipeline::InstanceBlock& block, const pipeline::Pipel
   if (block.image.empty()) {
     return fail(ErrorKind::invalid_input,
                 fmt::format("{}: the instance block names no image", pipeline.mark.describe()),
-                "Add ami: with an AMI id or an image's name.", "E0302");
+                "Add image: with an AMI id or an image's name.", "E0302");
   }
   const bool is_arm = pipeline.platform_arch == "arm64";
   Pool pool;

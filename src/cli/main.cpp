@@ -19,6 +19,14 @@ LogLevel CommonFlags::level() const {
 
 namespace {
 
+/// An empty variable in a script is not the same as leaving the option out.
+CLI::Validator not_empty() {
+  return {[](const std::string& text) {
+            return text.empty() ? std::string("its value is empty") : std::string();
+          },
+          ""};
+}
+
 void add_config(CLI::App& command, CommonFlags& flags) {
   command.add_option("--config", flags.config,
                      "Configuration file (default: muster.yml, or MUSTER_CONFIG)");
@@ -49,14 +57,20 @@ void add_build(CLI::App& command, BuildFlags& flags) {
   command.add_option("--ref", flags.ref,
                      "The build's full ref, such as refs/tags/v1.2.3 or refs/pull/7/head");
   command.add_option("--deploy-to", flags.deploy_to, "The build's target, for when");
-  command.add_option("--secret-file", flags.secret_files,
-                     "File of KEY=value lines for from_secret; - is standard input");
-  command.add_option("--env-file", flags.environment_files,
-                     "File of KEY=value lines that every step gets");
+  command
+      .add_option("--secret-file", flags.secret_files,
+                  "File of KEY=value lines for from_secret; - is standard input (repeatable)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--env-file", flags.environment_files,
+                  "File of KEY=value lines that every step gets (repeatable)")
+      ->allow_extra_args(false);
   command.add_flag("--untrusted", flags.is_untrusted,
                    "Refuse what Drone refuses an untrusted repository");
-  command.add_option("--include", flags.include, "Run only these steps");
-  command.add_option("--exclude", flags.exclude, "Leave these steps out");
+  command.add_option("--include", flags.include, "Run only this step (repeatable)")
+      ->allow_extra_args(false);
+  command.add_option("--exclude", flags.exclude, "Leave this step out (repeatable)")
+      ->allow_extra_args(false);
 }
 
 /// What can stand where the unknown word stands.
@@ -112,7 +126,9 @@ int show_help(const CLI::App& app, const std::vector<std::string>& words) {
     fmt::print("{}", pages_as_markdown());
     return kDone;
   }
-  if (const ErrorPage* page = find_page(words.front())) {
+  std::string code = words.front();
+  if (code.starts_with('e')) code.front() = 'E';
+  if (const ErrorPage* page = find_page(code)) {
     fmt::print("{}  {}\n  cause   {}\n  check   {}\n  remedy  {}\n", page->code, page->title,
                page->cause, page->check, page->remedy);
     return kDone;
@@ -169,11 +185,13 @@ int run(int argc, char** argv) {
   add_config(*exec, common);
   add_display(*exec, common);
   exec->add_option("--pool", exec_flags.pool,
-                   "Pool of muster.yml (default: the pipeline's, or the only one)");
+                   "Pool of muster.yml (default: the pipeline's, or the only one)")
+      ->check(not_empty());
   exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
       ->capture_default_str();
   exec->add_option("--resume", exec_flags.resume,
-                   "Go on with a run whose muster was killed; its name was shown at its start");
+                   "Go on with a run whose muster was killed; its name was shown at its start")
+      ->check(not_empty());
 
   CLI::App* compile = app.add_subcommand(
       "compile",

@@ -57,6 +57,16 @@ Result<Node> choose_document(const PipelineRequest& request, const std::string& 
   if (chosen == names.end() && request.name.empty() && names.size() == 1) chosen = names.begin();
   if (chosen == names.end()) {
     const auto near = nearest_name(wanted, names);
+    if (names.empty() && others.empty()) {
+      return fail(ErrorKind::invalid_input, fmt::format("{} has no pipeline", request.file),
+                  "A pipeline begins with kind: pipeline and a type, such as vm.", "E0301");
+    }
+    if (names.empty()) {
+      return fail(ErrorKind::invalid_input,
+                  fmt::format("{} has no pipeline that muster runs, only {}", request.file,
+                              fmt::join(others, ", ")),
+                  "muster runs the types aws, vm, docker and exec.", "E0301");
+    }
     others.insert(others.begin(), names.begin(), names.end());
     return fail(
         ErrorKind::invalid_input,

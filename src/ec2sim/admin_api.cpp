@@ -55,7 +55,8 @@ HttpServerResponse AdminApi::interrupt(const Node& body) {
     return complaint(400, "action is terminate, stop or hibernate");
   }
   const std::string notice = body.text_at({"notice"});
-  const auto duration = muster::parse_duration(notice.empty() ? "2m" : notice);
+  const muster::Duration usual = region->model.world().faults.notice;
+  const auto duration = notice.empty() ? std::optional(usual) : muster::parse_duration(notice);
   if (!duration) return complaint(400, "notice \"" + notice + "\" is no duration, such as 2m");
   interruption.at = clock_.now() + *duration;
   const auto done = region->model.interrupt(id, interruption, body.text_at({"rebalance"}) == "true",

@@ -255,11 +255,26 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved res
   }
   machine.instance = launched->instances.front();
   machine.offering.instance_type = machine.instance.instance_type;
+  const bool is_as_asked =
+      pool->launch_template.empty() ||
+      machine.instance.is_spot == (offering.capacity_type == CapacityType::spot);
   Task<Status> noting =
       parts_.store.set_intent(machine.intent, IntentState::launched, {machine.instance.id});
   const Status noted = co_await std::move(noting);
   if (!noted) co_return within("intent", machine.intent.value(), noted.error());
   unfinished_.reset();
+  if (!is_as_asked) {
+    // Only a template can have said otherwise.
+    Task<Status> ending = terminate(machine);
+    const Status ended = co_await std::move(ending);
+    if (!ended) co_return tl::unexpected<Error>(ended.error());
+    co_return fail(
+        ErrorKind::invalid_input,
+        fmt::format("the launch template makes {} a {} machine, against the pool's "
+                    "on_demand",
+                    machine.instance.id.value(), machine.instance.is_spot ? "spot" : "on-demand"),
+        "Remove the market from the template (InstanceMarketOptions).", "E0102");
+  }
   parts_.log.info(
       "instance_launched",
       {{"pool", pool->name}, {"instance_id", machine.instance.id}, {"intent", machine.intent}});

@@ -114,10 +114,11 @@ Task<Status> RemoteStep::start_once(std::string script) {
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return tl::unexpected<Error>(result.error());
   if (result->exit.code == 0) co_return Status();
+  const std::string why = result->err.substr(0, result->err.find('\n'));
   // What cannot be written now cannot be written in a moment either.
   const bool is_unwritable = result->exit.code == 9;
   co_return fail(is_unwritable ? ErrorKind::conflict : ErrorKind::unavailable,
-                 fmt::format("a step cannot be started on the machine: {}", result->err),
+                 fmt::format("a step cannot be started on the machine: {}", why),
                  "Give the pool a larger disk, make room in an earlier step, or correct the "
                  "image's /tmp.",
                  "E0433");

@@ -175,6 +175,16 @@ TEST_F(LauncherTest, SendsTheSameCallAgainWhenTheOutcomeIsUnknown) {
   EXPECT_EQ(std::count(world.events.begin(), world.events.end(), "intent"), 1);
 }
 
+TEST_F(LauncherTest, EndsAMachineOfAnotherMarketThanThePools) {
+  pool.launch_template.name =
+      "t";  // The world's machines are on-demand, and the first try is spot.
+  const auto launched = launch();
+  ASSERT_FALSE(launched.has_value());
+  EXPECT_NE(launched.error().message.find("against the pool's on_demand"), std::string::npos);
+  EXPECT_EQ(world.events.back(), "terminate");
+  EXPECT_EQ(world.states.back(), IntentState::ended);
+}
+
 TEST_F(LauncherTest, StopsAtARefusalThatIsNotAboutRoom) {
   world.answers = {fail(ErrorKind::forbidden, "no", "", "UnauthorizedOperation").value()};
   EXPECT_EQ(launch().error().kind, ErrorKind::forbidden);

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from conftest import BIN, Muster, Simulator
+from conftest import BIN, PLAIN, Muster, Simulator
 from test_exec import gone
 
 STEP = "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps:\n- name: a\n  commands: [echo hello]\n"
@@ -228,3 +228,59 @@ def test_a_run_that_nobody_knows(muster):
     done = muster.run("exec", "--resume", "run-000000000000")
     told(done, 2, "E0442", "there is no run run-000000000000", "No run waits|These wait")
     assert not (muster.state / "runs" / "run-000000000000").exists()
+
+
+def test_a_template_that_says_spot_against_the_pool(muster):
+    ec2 = muster.simulator.ec2
+    name = "spotted-" + muster.folder.name
+    ec2.create_launch_template(
+        LaunchTemplateName=name,
+        LaunchTemplateData={
+            "ImageId": PLAIN,
+            "InstanceType": "t3.large",
+            "InstanceMarketOptions": {"MarketType": "spot"},
+        },
+    )
+    (muster.project / "muster.yml").write_text(
+        f"pools:\n  p:\n    launch_template: {{name: {name}}}\n    on_demand: only\n"
+    )
+    muster.pipeline(STEP)
+    told(muster.run("exec"), 2, "E0102", "makes i-", "InstanceMarketOptions")
+    gone(muster.simulator)
+
+
+def test_options_take_one_value_and_no_empty_one(muster, tmp_path):
+    (tmp_path / "secrets").write_text("TOKEN=x\n")
+    (muster.project / "other.yml").write_text(STEP)
+    done = muster.run("compile", "--secret-file", str(tmp_path / "secrets"), "--include", "a", "other.yml")
+    assert done.returncode == 0, done.stderr
+    for option in ("--resume", "--pool"):
+        told(muster.run("exec", option, "", "other.yml"), 2, "E0101", "is empty", "muster help exec")
+
+
+def test_a_folder_in_the_place_of_a_file(muster):
+    for words in (
+        ["exec", "/etc"],
+        ["compile", "/etc"],
+        ["config", "check", "--config", "/etc"],
+        ["exec", "--env-file", "/etc"],
+    ):
+        muster.pipeline(STEP)
+        done = muster.run(*words)
+        assert done.returncode == 2 and "is a folder (E0303)" in done.stderr, done.stderr
+
+
+def test_what_is_sent_without_a_repository(muster):
+    (muster.project / ".aws").mkdir()
+    (muster.project / ".aws" / "credentials").write_text("hidden")
+    (muster.project / "deep").mkdir()
+    (muster.project / "deep" / ".env").write_text("hidden")
+    (muster.project / "shown").write_text("shown")
+    muster.pipeline(
+        "kind: pipeline\ntype: vm\nsteps:\n- name: a\n  commands: [find . -type f -not -path './.git/*']\n"
+    )
+    done = muster.run("exec")
+    assert done.returncode == 0 and "./shown" in done.stdout, done.stderr
+    assert ".aws" not in done.stdout and ".env" not in done.stdout and "hidden files stay out" in done.stderr
+    home = {**muster.environment, "HOME": str(muster.project)}
+    told(muster.run("exec", environment=home), 2, "E0102", "is no git repository", "git init")

@@ -99,7 +99,9 @@ Result<Profile> load_profile(const Environment& environment, const std::string& 
                 fmt::format("{} is \"{}\", and neither {} nor {} has that profile",
                             configured.empty() ? "AWS_PROFILE" : "aws_profile", profile.name,
                             profile.config_file, profile.credentials_file),
-                near ? fmt::format("Did you mean {}?", *near) : "Add it, or unset AWS_PROFILE.");
+                near                 ? fmt::format("Did you mean {}?", *near)
+                : configured.empty() ? "Add it, or unset AWS_PROFILE."
+                                     : "Add it, or correct aws_profile in muster.yml.");
   }
   const std::string services = profile.get("services");
   const auto block = in_config->find("services " + services);

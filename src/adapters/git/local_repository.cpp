@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -70,10 +74,37 @@ class Git {
   std::vector<std::pair<std::string, std::string>> environment_;
 };
 
+/// What a program that was killed has left.
+void remove_old_folders() {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
+    const std::string name = entry.path().filename();
+    struct stat info{};
+    const bool is_ours = name.size() == 13 && name.starts_with("muster-") &&
+                         lstat(entry.path().c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
+                         info.st_uid == geteuid() && fs::exists(entry.path() / "repo.git", ignored);
+    const auto age = fs::file_time_type::clock::now() - fs::last_write_time(entry.path(), ignored);
+    if (is_ours && age > std::chrono::hours{1}) fs::remove_all(entry.path(), ignored);
+  }
+}
+
+/// Whoever runs muster there by mistake does not mean all of it.
+Status check_plain_folder(const std::string& folder) {
+  std::error_code ignored;
+  const fs::path whole = fs::canonical(folder, ignored);
+  const char* home = std::getenv("HOME");
+  const bool is_home = home != nullptr && whole == fs::canonical(home, ignored);
+  if (!is_home && whole != "/") return {};
+  return fail(ErrorKind::invalid_input,
+              fmt::format("{} is no git repository, and all of it would be sent", whole.string()),
+              "Go to the project's folder, or make it a repository with git init.");
+}
+
 }  // namespace
 
 Result<Snapshot> take_snapshot(const std::string& folder) {
   const SignalsWait wait;
+  remove_old_folders();
   const Git original(folder, {});
   const Result<std::string> top = original.run({"rev-parse", "--show-toplevel"});
   if (!top && top.error().kind == ErrorKind::not_found) return tl::unexpected<Error>(top.error());
@@ -82,6 +113,9 @@ Result<Snapshot> take_snapshot(const std::string& folder) {
   const Result<std::string> objects =
       original.run({"rev-parse", "--path-format=absolute", "--git-path", "objects"});
 
+  if (!top) {
+    if (Status fine = check_plain_folder(folder); !fine) return tl::unexpected<Error>(fine.error());
+  }
   std::string pattern = (fs::temp_directory_path() / "muster-XXXXXX").string();
   if (mkdtemp(pattern.data()) == nullptr) {
     return fail(ErrorKind::unavailable, "no temporary folder can be made", "Check TMPDIR.");
@@ -107,6 +141,7 @@ Result<Snapshot> take_snapshot(const std::string& folder) {
                               {"GIT_COMMITTER_NAME", "muster"},
                               {"GIT_COMMITTER_EMAIL", "muster@localhost"}});
   Snapshot out;
+  out.is_repository = top.has_value();
   out.branch = branch ? *branch : "main";
   out.name = fs::path(tree_folder).filename().string();
   if (out.name.empty()) out.name = fs::path(tree_folder).parent_path().filename().string();
@@ -115,7 +150,11 @@ Result<Snapshot> take_snapshot(const std::string& folder) {
     const Result<std::string> read = git.run({"read-tree", *head});
     if (!read) return tl::unexpected<Error>(read.error());
   }
-  const Result<std::string> added = git.run({"add", "-A", "."});
+  std::vector<std::string> adding{"add", "-A", "--", "."};
+  if (!top) {
+    adding.insert(adding.end(), {":(exclude,glob)**/.*", ":(exclude,glob)**/.*/**"});
+  }
+  const Result<std::string> added = git.run(std::move(adding));
   if (!added) return tl::unexpected<Error>(added.error());
   const Result<std::string> tree = git.run({"write-tree"});
   if (!tree) return tl::unexpected<Error>(tree.error());

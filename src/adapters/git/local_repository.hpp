@@ -19,10 +19,13 @@ struct Snapshot {
   std::string remote;  ///< The URL of `origin`; empty without one.
   int file_count = 0;
   bool has_changes = false;  ///< The commit was made for changes that are not committed.
+  bool is_repository = false;
 };
 
 /// Takes a snapshot without touching the repository: index and objects are written elsewhere.
-/// Ignored files stay out. Blocks. Errors: not_found (no git program), unavailable.
+/// Ignored files stay out; of a folder that is no repository hidden files too, for nobody has said
+/// what may be shown. Blocks. Errors: not_found (no git program), invalid_input (a home folder or
+/// the root without a repository), unavailable.
 [[nodiscard]] Result<Snapshot> take_snapshot(const std::string& folder);
 
 }  // namespace muster::git

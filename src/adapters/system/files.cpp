@@ -71,6 +71,10 @@ void sync_folder(const std::string& path) {
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.fd < 0) return failed("read", path, errno);
+  struct stat info{};
+  if (fstat(file.fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+    return fail(ErrorKind::invalid_input, fmt::format("{} is a folder", path), "Name a file.");
+  }
   std::string bytes;
   char block[65536];
   while (true) {
