@@ -114,6 +114,11 @@ Answer<void> Model::check_known(const LaunchRequest& request) const {
                   "The requested configuration is currently not supported. Please check the "
                   "documentation for supported configurations.");
   }
+  if (!request.capacity_reservation.empty()) {
+    return refuse("InvalidCapacityReservationId.NotFound",
+                  fmt::format("The capacity reservation ID '{}' does not exist",
+                              request.capacity_reservation));
+  }
   if (!request.interface_id.empty()) {
     if (find_interface(request.interface_id) == nullptr) {
       return refuse(

@@ -9,6 +9,9 @@
 namespace ec2model {
 namespace {
 
+/// EC2 needs a minute or two until the agent in the machine is ready; here it is shorter.
+constexpr std::chrono::seconds kHibernationAgentTime{2};
+
 constexpr const char* kByUser = "Client.UserInitiatedShutdown";
 constexpr const char* kByUserText = "Client.UserInitiatedShutdown: User initiated shutdown";
 
@@ -339,6 +342,13 @@ Answer<std::vector<StateChange>> Model::stop_instances(const std::vector<std::st
     if (hibernates && !instance.is_hibernation_configured) {
       return refuse("UnsupportedHibernationConfiguration",
                     fmt::format("The instance '{}' is not configured for hibernation.", id));
+    }
+    if (hibernates && instance.state == State::running &&
+        now - instance.changed_at < kHibernationAgentTime) {
+      return refuse("UnsupportedOperation",
+                    fmt::format("The instance '{}' is not ready to hibernate yet. Try again in a "
+                                "few minutes.",
+                                id));
     }
   }
   if (gate.is_dry_run) return dry_run_refusal();

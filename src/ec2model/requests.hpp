@@ -22,7 +22,8 @@ struct LaunchRequest {
   std::vector<std::string> group_names;
   std::string private_address;
   std::optional<bool> public_address;
-  std::string interface_id;  ///< An interface that exists; none is free in this world.
+  std::string capacity_reservation;  ///< There is none in this world.
+  std::string interface_id;          ///< An interface that exists; none is free in this world.
   std::string interface_description;
   bool interface_deletes_on_termination = true;
   std::string key_name;

@@ -193,6 +193,8 @@ Answer<ec2model::LaunchRequest> read_launch(const Parameters& given) {
   static_cast<void>(reader.word("CreditSpecification.CpuCredits", {"standard", "unlimited"}));
   read_placement(given, reader, "", to);
   read_volumes(given, reader, to);
+  to.capacity_reservation = given.text(
+      "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId");
   read_network(given, reader, to);
   read_market(given, reader, to);
   read_metadata(reader, "MetadataOptions.", to.metadata);
@@ -249,6 +251,7 @@ const std::vector<std::string_view>& launch_names() {
       "InstanceType",
       "KeyName",
       "Monitoring.Enabled",
+      "CapacityReservationSpecification.CapacityReservationTarget.CapacityReservationId",
       "Placement.AvailabilityZone",
       "Placement.AvailabilityZoneId",
       "Placement.GroupName",

@@ -504,3 +504,45 @@ def test_interfaces_given_by_id(ec2):
         == "InvalidNetworkInterfaceID.NotFound"
     )
     ec2.terminate_instances(InstanceIds=[one["InstanceId"]])
+
+
+def test_8_hibernation_waits_for_its_agent(ec2):
+    one = run(
+        ec2,
+        InstanceType="m5.large",
+        HibernationOptions={"Configured": True},
+        BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "VolumeSize": 20}}],
+    )[0]["InstanceId"]
+    running(ec2, one)
+    assert code_of(ec2.stop_instances, InstanceIds=[one], Hibernate=True) == "UnsupportedOperation"
+    until(lambda: stops(ec2, one), 10, "the agent")
+    ec2.get_waiter("instance_stopped").wait(InstanceIds=[one], WaiterConfig={"Delay": 1})
+    ec2.terminate_instances(InstanceIds=[one])
+
+
+def stops(ec2, one):
+    try:
+        return ec2.stop_instances(InstanceIds=[one], Hibernate=True)
+    except botocore.exceptions.ClientError as error:
+        assert error.response["Error"]["Code"] == "UnsupportedOperation"
+        return None
+
+
+def test_13_ids_in_template_data_are_not_looked_at(ec2):
+    data = {
+        "ImageId": "ami-def456",
+        "CapacityReservationSpecification": {"CapacityReservationTarget": {"CapacityReservationId": "cr-1"}},
+        "NetworkInterfaces": [{"DeviceIndex": 0, "NetworkInterfaceId": "eni-1"}],
+    }
+    ec2.create_launch_template(LaunchTemplateName="unchecked", LaunchTemplateData=data)
+    versions = ec2.describe_launch_template_versions(LaunchTemplateName="unchecked")["LaunchTemplateVersions"]
+    assert versions[0]["LaunchTemplateData"] == data
+
+
+def test_6_images_by_the_arn_of_a_parameter(record, ec2):
+    ssm = client(record, "ssm")
+    ssm.put_parameter(Name="/ci/by-arn", Value=PLAIN, Type="String")
+    arn = ssm.get_parameter(Name="/ci/by-arn")["Parameter"]["ARN"]
+    one = run(ec2, ImageId=f"resolve:ssm:{arn}")[0]
+    assert one["ImageId"] == PLAIN
+    ec2.terminate_instances(InstanceIds=[one["InstanceId"]])

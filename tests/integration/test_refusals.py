@@ -51,6 +51,12 @@ def launch(full, **parameters):
 
 ROWS = [
     (dict(ImageId=None), "MissingParameter", "The request must contain the parameter ImageId", 400),
+    (dict(BlockDeviceMappings=[{"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-x"}}]),
+     "InvalidSnapshotID.Malformed", 'Invalid id: "snap-x" (expecting "snap-...")', 400),
+    (dict(BlockDeviceMappings=[{"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-00000000000000000"}}]),
+     "InvalidSnapshot.NotFound", "The snapshot 'snap-00000000000000000' does not exist.", 400),
+    (dict(CapacityReservationSpecification={"CapacityReservationTarget": {"CapacityReservationId": "cr-0"}}),
+     "InvalidCapacityReservationId.NotFound", "The capacity reservation ID 'cr-0' does not exist", 400),
     (dict(DryRun=True), "DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412),
     (dict(ImageId="ami-x"), "InvalidAMIID.Malformed", 'Invalid id: "ami-x" (expecting "ami-...")', 400),
     (
