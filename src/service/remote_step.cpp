@@ -56,12 +56,17 @@ while [ ! -e "$d/pid" ] && [ $tries -lt 50 ]; do sleep 0.1 2> /dev/null || sleep
 p=
 [ ! -e "$d/pid" ] || read -r p < "$d/pid"
 alive() { kill -0 "$p" 2> /dev/null && ! grep -q '^State:.Z' "/proc/$p/status" 2> /dev/null; }
+# Short steps are looked at more often: they are many.
+looks=0
+pause=0.005
 while [ ! -e "$d/exit" ]; do
   if ! alive; then
     if [ ! -e "$d/exit" ]; then echo muster-lost >&2; fi
     break
   fi
-  sleep 0.02 2> /dev/null || sleep 1
+  sleep $pause 2> /dev/null || sleep 1
+  looks=$((looks + 1))
+  if [ $looks -gt 20 ]; then pause=0.02; fi
 done
 if [ -e "$d/exit" ]; then
   read -r code size full < "$d/exit"
