@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 
@@ -112,6 +113,23 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   return kWrongUse;
 }
 
+/// A run goes on as it was begun; whatever else is said of it would be ignored.
+int refuse_beside_resume(const CLI::App& exec) {
+  static const std::vector<std::string> kAllowed{"resume",  "log",      "quiet",
+                                                 "verbose", "no-color", "help"};
+  for (const CLI::Option* option : exec.get_options()) {
+    const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
+    const bool is_allowed = std::find(kAllowed.begin(), kAllowed.end(), name) != kAllowed.end();
+    if (option->count() == 0 || is_allowed) continue;
+    fmt::print(stderr,
+               "muster: --resume goes on with a run as it was begun, and {} would change it "
+               "(E0101)\nLeave it out, or start a new run.\n",
+               name.empty() ? option->get_name() : "--" + name);
+    return kWrongUse;
+  }
+  return kDone;
+}
+
 /// The help of just this command; CLI11's own passes on to the command that was parsed.
 std::string help_of(const CLI::App& command, const std::string& name) {
   return command.get_formatter()->make_help(&command, name, CLI::AppFormatMode::Normal);
@@ -189,9 +207,10 @@ int run(int argc, char** argv) {
       ->check(not_empty());
   exec->add_option("--timeout", exec_flags.timeout, "End the run after this long")
       ->capture_default_str();
-  exec->add_option("--resume", exec_flags.resume,
-                   "Go on with a run whose muster was killed; its name was shown at its start")
-      ->check(not_empty());
+  const CLI::Option* resume =
+      exec->add_option("--resume", exec_flags.resume,
+                       "Go on with a run whose muster was killed; its name was shown at its start")
+          ->check(not_empty());
 
   CLI::App* compile = app.add_subcommand(
       "compile",
@@ -238,6 +257,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return wrong_use(app, error);
+  }
+  if (exec->parsed() && resume->count() > 0) {
+    if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (compile->parsed()) return run_compile(compile_flags, shows_secrets);

@@ -35,8 +35,8 @@ def told(done, exit_code, code, text, remedy):
             "access key and its secret",
         ),
         ({"AWS_ACCESS_KEY_ID": "AKIANOBODY"}, 3, "E0201", "AuthFailure", "access key and its secret"),
-        ({"AWS_SESSION_TOKEN": "of somebody else"}, 3, "E0201", "", "access key"),
-        ({"AWS_REGION": "moon-1"}, 3, "E0201", "moon-1", "."),
+        ({"AWS_SESSION_TOKEN": "of somebody else"}, 3, "E0201", "AuthFailure", "access key"),
+        ({"AWS_REGION": "moon-1"}, 3, "E0201", "valid region, not 'moon-1'", "region is the endpoint's"),
         (
             {"AWS_PROFILE": "nobody", "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
             2,
@@ -256,6 +256,19 @@ def test_options_take_one_value_and_no_empty_one(muster, tmp_path):
     assert done.returncode == 0, done.stderr
     for option in ("--resume", "--pool"):
         told(muster.run("exec", option, "", "other.yml"), 2, "E0101", "is empty", "muster help exec")
+    # What a resumed run cannot heed is not ignored.
+    for more in (
+        ["other.yml"],
+        ["--pool", "p"],
+        ["--include", "a"],
+        ["--event", "tag"],
+        ["--config", "muster.yml"],
+        ["--timeout", "1h"],
+    ):
+        done = muster.run("exec", "--resume", "run-000000000000", *more)
+        told(
+            done, 2, "E0101", f"{more[0] if more[0][0] == '-' else 'file'} would change it", "start a new run"
+        )
 
 
 def test_a_folder_in_the_place_of_a_file(muster):

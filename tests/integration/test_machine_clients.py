@@ -200,6 +200,13 @@ def test_docker_is_provisioned_over_ssh_as_docker_machine_does(shared, keys, tmp
     shared.ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
 
 
+def test_the_console_is_empty_at_first_and_no_error(shared):
+    one = shared.launch()[0]["InstanceId"]
+    assert shared.ec2.get_console_output(InstanceId=one).get("Output", "") == ""
+    assert shared.host_keys(one)
+    shared.ec2.terminate_instances(InstanceIds=[one])
+
+
 def test_cloud_config_keys_that_other_clients_send(shared, keys):
     import gzip
 
