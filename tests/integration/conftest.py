@@ -52,11 +52,16 @@ class Simulator:
             if name == "AWS_SECRET_ACCESS_KEY":
                 break
         assert self.variables, (self.state / "log").read_text()
-        config = botocore.config.Config(retries={"total_max_attempts": 1}, region_name="us-east-1")
-        self.ec2 = boto3.client(
-            "ec2", endpoint_url=self.variables["AWS_ENDPOINT_URL"], config=config,
+        self.ec2 = self.client("ec2")
+
+    def client(self, service, **more):
+        """boto3 that tries once, as the first account's user unless told otherwise."""
+        settings = dict(
+            endpoint_url=self.variables["AWS_ENDPOINT_URL"], region_name="us-east-1",
+            config=botocore.config.Config(retries={"total_max_attempts": 1}),
             aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"])
+        return boto3.client(service, **{**settings, **more})
 
     @property
     def link(self):
@@ -161,6 +166,19 @@ def shared():
     made = Simulator("--no-throttling")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def record():
+    """One simulator of records: states only, no waiting."""
+    made = Simulator("--machines", "record", "--no-throttling")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ec2(record):
+    return record.ec2
 
 
 @pytest.fixture

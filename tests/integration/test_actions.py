@@ -1,41 +1,16 @@
 """What other clients of EC2 rely on (ec2-clients.md 4), and the actions no other test calls, by boto3 on records."""
 
-import time
 import urllib.error
 import urllib.request
 
-import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
 
-from conftest import PLAIN, Simulator, until
+from conftest import PLAIN, until
 from test_ec2 import code_of, run, running, shown
 
 GROUP = "sg-0d15ea5e0d15ea5e1"
-
-
-@pytest.fixture(scope="module")
-def record():
-    made = Simulator("--machines", "record", "--no-throttling")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ec2(record):
-    return record.ec2
-
-
-def client(record, service, **more):
-    settings = dict(
-        endpoint_url=record.variables["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        config=botocore.config.Config(retries={"total_max_attempts": 1}),
-        aws_access_key_id=record.variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=record.variables["AWS_SECRET_ACCESS_KEY"],
-    )
-    return boto3.client(service, **{**settings, **more})
 
 
 def changed(ec2, action, change):
@@ -316,7 +291,7 @@ def test_4_ids_and_filters_are_both_conditions(ec2):
 
 
 def test_6_images_by_parameter(record, ec2):
-    ssm = client(record, "ssm")
+    ssm = record.client("ssm")
     ssm.put_parameter(Name="/ci/image", Value=PLAIN, Type="String")
     ec2.create_launch_template(
         LaunchTemplateName="by-parameter",
@@ -351,7 +326,7 @@ def test_6_images_by_parameter(record, ec2):
 
 
 def test_6_parameters_of_the_store(record):
-    ssm = client(record, "ssm")
+    ssm = record.client("ssm")
     for name, kind, value in [
         ("/app/a", "String", "1"),
         ("/app/b/c", "StringList", "x,y"),
@@ -382,15 +357,14 @@ def test_6_parameters_of_the_store(record):
 
 
 def test_sts_tells_who_asks_and_lends_roles(record):
-    sts = client(record, "sts")
+    sts = record.client("sts")
     me = sts.get_caller_identity()
     assert me["Account"].isdigit() and me["Arn"].endswith(":user/muster")
     role = sts.assume_role(
         RoleArn=f"arn:aws:iam::{me['Account']}:role/ci-runner", RoleSessionName="session", DurationSeconds=900
     )
     lent = role["Credentials"]
-    as_role = client(
-        record,
+    as_role = record.client(
         "sts",
         aws_access_key_id=lent["AccessKeyId"],
         aws_secret_access_key=lent["SecretAccessKey"],
@@ -401,8 +375,7 @@ def test_sts_tells_who_asks_and_lends_roles(record):
         code_of(sts.assume_role, RoleArn="no ARN, and long enough", RoleSessionName="session")
         == "AccessDenied"
     )
-    without_token = client(
-        record, "sts", aws_access_key_id=lent["AccessKeyId"], aws_secret_access_key=lent["SecretAccessKey"]
+    without_token = record.client("sts", aws_access_key_id=lent["AccessKeyId"], aws_secret_access_key=lent["SecretAccessKey"]
     )
     assert code_of(without_token.get_caller_identity) == "InvalidClientTokenId"
 
@@ -440,7 +413,7 @@ def test_9_every_error_can_be_read(record, ec2):
     fault({"internal_error": 1, "actions": ["DescribeInstances", "GetParameter"]})
     try:
         assert code_of(ec2.describe_instances) == "InternalError"
-        assert code_of(client(record, "ssm").get_parameter, Name="/x") == "InternalServerError"
+        assert code_of(record.client("ssm").get_parameter, Name="/x") == "InternalServerError"
     finally:
         fault({"internal_error": 0})
 
@@ -535,7 +508,7 @@ def test_13_ids_in_template_data_are_not_looked_at(ec2):
 
 
 def test_6_images_by_the_arn_of_a_parameter(record, ec2):
-    ssm = client(record, "ssm")
+    ssm = record.client("ssm")
     ssm.put_parameter(Name="/ci/by-arn", Value=PLAIN, Type="String")
     arn = ssm.get_parameter(Name="/ci/by-arn")["Parameter"]["ARN"]
     one = run(ec2, ImageId=f"resolve:ssm:{arn}")[0]

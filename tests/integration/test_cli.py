@@ -5,7 +5,7 @@ import subprocess
 import jsonschema
 import pytest
 
-from conftest import BIN, Muster
+from conftest import BIN
 
 
 def run(*words, cwd=None, **environment):

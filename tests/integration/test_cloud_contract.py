@@ -1,11 +1,9 @@
 """The Cloud ports' contract against ec2sim and against moto, and what a thousand machines cost in calls."""
-import json
 import os
 import re
 import subprocess
 import sys
 
-import pytest
 
 from conftest import BIN, Simulator, until
 

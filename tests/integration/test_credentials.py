@@ -5,11 +5,9 @@ import datetime
 import http.server
 import json
 import re
-import subprocess
 import threading
 import time
 
-import boto3
 import pytest
 
 from test_exec import gone
@@ -64,13 +62,7 @@ def serve():
 @pytest.fixture
 def lent(shared):
     """Keys of a role, as services hand them out; valid for an hour whatever they say of themselves."""
-    sts = boto3.client(
-        "sts",
-        endpoint_url=shared.variables["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id=shared.variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=shared.variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    sts = shared.client("sts")
 
     def keys(seconds=3600):
         role = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/ci-runner", RoleSessionName="lent")[

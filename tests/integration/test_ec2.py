@@ -2,28 +2,15 @@
 
 import base64
 import json
-import time
 import urllib.request
 
 import botocore.exceptions
 import pytest
 
-from conftest import PLAIN, Simulator, until
+from conftest import PLAIN, until
 
 SUBNETS = [f"subnet-0a1b2c3d4e5f6070{n}" for n in (1, 2, 3)]
 GROUP = "sg-0d15ea5e0d15ea5e1"
-
-
-@pytest.fixture(scope="module")
-def record():
-    made = Simulator("--machines", "record", "--no-throttling")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ec2(record):
-    return record.ec2
 
 
 def code_of(call, **parameters):

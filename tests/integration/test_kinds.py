@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import time
 import urllib.error
@@ -10,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BIN, PLAIN, Keys, Simulator, until
+from conftest import BIN, PLAIN, Simulator, until
 
 
 def ssh(keys, simulator, kind, instance, command, check=True):

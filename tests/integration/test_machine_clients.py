@@ -4,7 +4,6 @@ import json
 import subprocess
 import time
 
-import boto3
 
 from conftest import DOCKER, PLAIN, Keys, until
 
@@ -45,13 +44,7 @@ def test_a_key_is_let_in_for_a_minute(shared, keys, tmp_path):
     other.mkdir()
     guest = Keys(other)
     assert guest.run(shared, instance, "true", check=False).returncode != 0
-    connect = boto3.client(
-        "ec2-instance-connect",
-        endpoint_url=shared.variables["AWS_ENDPOINT_URL"],
-        region_name="us-east-1",
-        aws_access_key_id=shared.variables["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=shared.variables["AWS_SECRET_ACCESS_KEY"],
-    )
+    connect = shared.client("ec2-instance-connect")
     sent = connect.send_ssh_public_key(
         InstanceId=instance["InstanceId"],
         InstanceOSUser="admin",

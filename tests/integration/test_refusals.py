@@ -1,6 +1,5 @@
 """Every row of EC2's refusals that concerns the actions played, through a client that is not ours."""
 
-import base64
 
 import botocore.exceptions
 import pytest
@@ -710,7 +709,6 @@ def test_unknown_actions_and_parameters(full):
         "InvalidAction",
         "The action DescribeBundleTasks is not valid for this web service.",
     )
-    import botocore.awsrequest
 
     def surprise(request, **_):
         request.data = (

@@ -3,8 +3,6 @@
 import subprocess
 import time
 
-import boto3
-import botocore.config
 import pytest
 
 from conftest import BIN, TOP, Simulator
@@ -32,14 +30,7 @@ def world(tmp_path_factory):
 
 
 def client(world, service="ec2", keys=FIRST, region="eu-central-1"):
-    return boto3.client(
-        service,
-        endpoint_url=world.variables["AWS_ENDPOINT_URL"],
-        region_name=region,
-        aws_access_key_id=keys[0],
-        aws_secret_access_key=keys[1],
-        config=botocore.config.Config(retries={"total_max_attempts": 1}),
-    )
+    return world.client(service, region_name=region, aws_access_key_id=keys[0], aws_secret_access_key=keys[1])
 
 
 def launch(ec2, **more):
