@@ -4,7 +4,6 @@ import base64
 import datetime
 import http.server
 import json
-import re
 import threading
 import time
 
@@ -212,46 +211,77 @@ def test_instance_metadata(muster, lent, serve):
     assert server.asked[0][0] == "PUT"
 
 
+ROLE = "[default]\nrole_arn = arn:aws:iam::123456789012:role/x\n"
+
+
 @pytest.mark.parametrize(
-    "text,variables,told",
+    "text,variables,exit_code,code,told,remedy",
     [
-        ("[default]\nsso_start_url = https://x\nsso_account_id = 1\n", {}, "sso"),
-        ("[default]\nrole_arn = arn:aws:iam::123456789012:role/x\n", {}, "source_profile"),
-        ("[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = nobody\n", {}, "nobody"),
         (
-            "[default]\nrole_arn = a\nsource_profile = b\n[profile b]\nrole_arn = a\nsource_profile = default\n",
+            "[default]\nsso_start_url = https://x\nsso_account_id = 1\n",
             {},
-            "circle|cycle|itself",
+            3,
+            "E0201",
+            "sso_start_url",
+            "credential_process",
+        ),
+        (ROLE, {}, 2, "E0102", "none of source_profile and", "exactly one"),
+        (ROLE + "source_profile = nobody\n", {}, 2, "E0102", '"nobody"', "source_profile"),
+        (
+            ROLE + "source_profile = b\n[profile b]\nrole_arn = a\nsource_profile = default\n",
+            {},
+            2,
+            "E0102",
+            "default -> b -> default",
+            "source_profile",
         ),
         (
-            "[default]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = default\nmfa_serial = m\n"
-            "aws_access_key_id = a\naws_secret_access_key = b\n",
+            ROLE
+            + "source_profile = default\nmfa_serial = m\naws_access_key_id = a\naws_secret_access_key = b\n",
             {},
-            "mfa",
+            3,
+            "E0201",
+            "mfa_serial",
+            "without MFA",
         ),
-        ("[default]\ncredential_process = sh -c 'echo no vault >&2; exit 3'\n", {}, "no vault"),
-        ("[default]\ncredential_process = echo '{}'\n", {}, "Version"),
-        ("", {"AWS_ACCESS_KEY_ID": "AKIA"}, "AWS_SECRET_ACCESS_KEY"),
+        (
+            "[default]\ncredential_process = sh -c 'echo no vault >&2; exit 3'\n",
+            {},
+            3,
+            "E0201",
+            "exit code 3: no vault",
+            "by hand",
+        ),
+        ("[default]\ncredential_process = echo '{}'\n", {}, 3, "E0201", "no JSON of Version 1", "must print"),
+        ("", {"AWS_ACCESS_KEY_ID": "AKIA"}, 3, "E0201", "AWS_SECRET_ACCESS_KEY is not", "Set both"),
         (
             "",
             {
                 "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere",
                 "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/ci-runner",
             },
-            "/nowhere",
+            3,
+            "E0201",
+            "/nowhere cannot be read",
+            "path or permissions",
         ),
-        ("", {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/keys"}, "example.com"),
+        (
+            "",
+            {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/keys"},
+            2,
+            "E0102",
+            "example.com",
+            "Correct it",
+        ),
     ],
 )
-def test_what_a_user_would_meet(muster, text, variables, told):
+def test_what_a_user_would_meet(muster, text, variables, exit_code, code, told, remedy):
     config(muster, text)
     muster.pipeline(STEP)
     done = muster.run("exec", environment=bare(muster, **variables))
-    assert done.returncode in (2, 3, 4), done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert re.search(told, done.stderr), done.stderr
-    assert re.search(r"\(E0\d{3}\)$", lines[-2]) and len(lines[-1]) > 10, done.stderr
-    assert not done.stdout
+    problem, last = done.stderr.strip().splitlines()[-2:]
+    assert done.returncode == exit_code and problem.endswith(f"({code})"), done.stderr
+    assert told in problem and remedy in last and not done.stdout, done.stderr
 
 
 def test_a_role_that_may_not_be_taken(muster):
