@@ -30,6 +30,12 @@ Task<> Event::wait() {
   }
 }
 
+Task<> Event::wait_quietly() {
+  const std::shared_ptr<State> state = state_;
+  boost::system::error_code ignored;
+  co_await state->timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
 void Event::notify_all() { state_->timer.cancel(); }
 
 }  // namespace muster

@@ -17,6 +17,8 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   Task<> wait();
+  /// Also ends when it is cancelled, without throwing: for the side of a race that may lose.
+  Task<> wait_quietly();
   void notify_all();
 
  private:

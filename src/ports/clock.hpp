@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/event.hpp"
 #include "base/race.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
@@ -19,8 +20,12 @@ class Clock {
   [[nodiscard]] virtual TimePoint now() const = 0;
   /// Never goes back and is not set: use it to measure.
   [[nodiscard]] virtual Duration monotonic() const = 0;
+  /// Ends when the event is told, or after `time_max`; perhaps earlier. The event outlives it.
+  virtual Task<> wait(Event& event, Duration time_max);
   /// Ends after `duration`, or throws `operation_aborted` when cancelled.
   virtual Task<> sleep(Duration duration) = 0;
+  /// Likewise, but a cancelled one just ends: for a race that it mostly loses.
+  virtual Task<> sleep_quietly(Duration duration) { return sleep(duration); }
 };
 
 /// Awaits `work` for at most `limit`, then cancels it. Errors: those of `work`, and timeout.
@@ -31,7 +36,7 @@ Task<Result<T>> with_deadline(Clock& clock, Duration limit, Task<Result<T>> work
     *place = co_await std::move(doing);
   };
   Task<> working = keep(std::move(work), &result);
-  Task<> sleeping = clock.sleep(limit);
+  Task<> sleeping = clock.sleep_quietly(limit);
   co_await race(std::move(working), std::move(sleeping));
   if (result) co_return std::move(*result);
   co_return fail(ErrorKind::timeout, "no answer within " + format_duration(limit));
