@@ -124,6 +124,19 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
                              duration_text(pool.boot_timeout), duration_text(pool.dead_man)),
                  "Lower it, or raise dead_man.");
   }
+  if (pool.idle.count > pool.max_instances) {
+    reader.error(
+        mark_of("idle"), path + ".idle.count",
+        fmt::format("is {}, above max_instances ({}).", pool.idle.count, pool.max_instances),
+        "Lower it, or raise max_instances.");
+  }
+  for (const auto& [name, schedule] : pool.schedule) {
+    if (schedule.idle_count <= pool.max_instances) continue;
+    reader.error(
+        mark_of("schedule"), fmt::format("{}.schedule.{}.idle", path, name),
+        fmt::format("is {}, above max_instances ({}).", schedule.idle_count, pool.max_instances),
+        "Lower it, or raise max_instances.");
+  }
   if (!pool.private_ip.empty() && pool.max_instances > 1) {
     reader.error(mark_of("private_ip"), path + ".private_ip", "fits one machine only.",
                  fmt::format("Set {}.max_instances to 1, or remove it.", path));
@@ -143,6 +156,125 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
         "replaces the template's network interface, its subnet and groups too.",
         fmt::format("Set {0}.subnets and {0}.security_groups, or let the template say it.", path));
   }
+}
+
+void check_decimal(NodeReader& reader, const Node& node, const std::string& path,
+                   const std::string& text, const char* remedy) {
+  if (parse_decimal(text)) return;
+  reader.error(node.mark, path, fmt::format("\"{}\" is no number.", text), remedy);
+}
+
+void check_labels(NodeReader& reader, const Node& node, const std::string& path, const Pool& pool) {
+  for (const std::string& label : pool.labels) {
+    const bool is_plain = !label.empty() && label.find_first_of(" ,\t\n") == std::string::npos;
+    const bool is_ours = label.starts_with("size:") || label.starts_with("pool:");
+    if (is_plain && !is_ours) continue;
+    reader.error(node.mark, path, fmt::format("\"{}\" is no label.", label),
+                 is_ours ? "size: and pool: are understood of every pool; see sizes."
+                         : "A label has no spaces and no commas.");
+  }
+}
+
+const KeyTable<IdlePolicy>& idle_keys() {
+  static const KeyTable<IdlePolicy> table =
+      KeyTable<IdlePolicy>()
+          .number(&IdlePolicy::count, "count", 0, 100'000, "instances that wait for jobs")
+          .key(
+              &IdlePolicy::scale_factor, "scale_factor",
+              "idle instances for each busy one, such as `0.5`; the higher of it and `count` holds")
+          .absent("none")
+          .may_be_number()
+          .check([](NodeReader& reader, const Node& node, const std::string& path,
+                    const IdlePolicy& idle) {
+            check_decimal(reader, node, path, idle.scale_factor, "Write one such as 0.5.");
+          })
+          .number(&IdlePolicy::count_max, "max", 0, 100'000,
+                  "the most that `scale_factor` asks for; 0: `max_instances`")
+          .duration(&IdlePolicy::time, "time", 0s, 24h * 30,
+                    "an idle instance beyond the count ends after this");
+  return table;
+}
+
+const KeyTable<ReusePolicy>& reuse_keys() {
+  static const KeyTable<ReusePolicy> table =
+      KeyTable<ReusePolicy>()
+          .number(&ReusePolicy::jobs, "jobs", 1, 1'000'000,
+                  "jobs on one instance, one after the other; 1: each job gets a fresh one")
+          .duration(&ReusePolicy::time_max, "time", 0s, 24h * 365,
+                    "no further job on an instance that is older; `0s`: whatever its age");
+  return table;
+}
+
+void check_schedule(NodeReader& reader, const Node& node, const std::string& path,
+                    const Schedule& schedule) {
+  const Node* when = node.find("when");
+  if (when != nullptr && !CronPeriod::parse(schedule.when)) {
+    reader.error(when->mark, path + ".when",
+                 fmt::format("\"{}\" is no pattern of cron.", schedule.when),
+                 "Write minute, hour, day, month and weekday, such as \"* 8-17 * * mon-fri\".");
+  }
+  const Node* zone = node.find("timezone");
+  if (zone != nullptr && !is_time_zone(schedule.timezone)) {
+    reader.error(zone->mark, path + ".timezone",
+                 fmt::format("\"{}\" is no time zone.", schedule.timezone),
+                 "Write one such as Europe/Berlin or UTC.");
+  }
+}
+
+const KeyTable<Schedule>& schedule_keys() {
+  static const KeyTable<Schedule> table =
+      KeyTable<Schedule>()
+          .key(
+              &Schedule::when, "when",
+              "the minutes in which it holds, as five fields of cron: `* 8-17 * * mon-fri` is 8:00 "
+              "to 17:59 on weekdays")
+          .remedy("Write a pattern, such as \"* 8-17 * * mon-fri\".")
+          .key(&Schedule::timezone, "timezone", "whose wall clock; daylight saving time is heeded")
+          .number(&Schedule::idle_count, "idle", 0, 100'000,
+                  "idle instances while it holds; the highest of all that hold counts")
+          .needs({{"when"}})
+          .check_all(check_schedule);
+  return table;
+}
+
+const KeyTable<Limits>& limit_keys() {
+  static const KeyTable<Limits> table =
+      KeyTable<Limits>()
+          .number(&Limits::instances, "instances", 0, 1'000'000, "of all pools; 0: no limit")
+          .number(&Limits::vcpus, "vcpus", 0, 10'000'000, "of all pools; 0: no limit")
+          .number(&Limits::launches_per_minute, "launches_per_minute", 0, 1'000'000,
+                  "instances launched in any minute; 0: no limit")
+          .key(&Limits::usd_per_day, "usd_per_day",
+               "nothing is launched that could take the day (UTC) above it: what was spent, and an "
+               "hour more of every instance; running jobs go on. Needs `prices` for what is not "
+               "spot")
+          .absent("no limit")
+          .may_be_number()
+          .check([](NodeReader& reader, const Node& node, const std::string& path,
+                    const Limits& limits) {
+            check_decimal(reader, node, path, limits.usd_per_day, "Write US dollars, such as 50.");
+          })
+          .number(&Limits::repository_jobs, "repository_jobs", 0, 1'000'000,
+                  "jobs of one repository at a time; 0: no limit")
+          .key(&Limits::labels, "labels", "jobs with a label at a time, by label")
+          .absent("none")
+          .check([](NodeReader& reader, const Node& node, const std::string& path,
+                    const Limits& limits) {
+            for (const auto& [label, count] : limits.labels) {
+              check_decimal(reader, node, path + "." + label, count, "Write a whole number.");
+            }
+          });
+  return table;
+}
+
+const KeyTable<Tenant>& tenant_keys() {
+  static const KeyTable<Tenant> table =
+      KeyTable<Tenant>()
+          .number(&Tenant::weight, "weight", 1, 1000,
+                  "its share while machines are scarce, against the other tenants'")
+          .key(&Tenant::repositories, "repositories", "`owner/name`, or `owner/*`")
+          .absent("none");
+  return table;
 }
 
 const KeyTable<DiskPolicy>& disk_keys() {
@@ -231,8 +363,47 @@ const KeyTable<Pool>& pool_keys() {
           .absent("the on-demand price")
           .may_be_number()
           .check(check_price)
-          .number(&Pool::max_instances, "max_instances", 1, 100'000,
-                  "machines of the pool at a time")
+          .choice(
+              &Pool::order, "order",
+              {{"listed", OfferingOrder::listed},
+               {"price", OfferingOrder::price},
+               {"fleet", OfferingOrder::fleet}},
+              "which offering is tried first: `listed`: as listed; `price`: the cheapest, with "
+              "refusals and interruptions counted against it; `fleet`: EC2 chooses by price and "
+              "capacity (CreateFleet, with a launch template that muster makes)",
+              "Use listed, price or fleet.")
+          .number(&Pool::max_instances, "max_instances", 0, 100'000,
+                  "machines of the pool at a time; 0: none is launched")
+          .key(&Pool::labels, "labels", "what its machines offer to jobs; compared without case")
+          .absent("none")
+          .check(check_labels)
+          .choice(&Pool::match, "match",
+                  {{"subset", LabelMatch::subset}, {"exact", LabelMatch::exact}},
+                  "`subset`: a job's labels are all among the pool's; `exact`: and the pool has no "
+                  "others",
+                  "Use subset or exact.")
+          .number(&Pool::priority, "priority", -1000, 1000,
+                  "among pools that fit a job, the highest is asked first")
+          .key(&Pool::sizes, "sizes",
+               "instance types that a job may ask for with the label `size:NAME`, by name")
+          .absent("none")
+          .object(&Pool::idle, "idle", idle_keys(), "instances kept ready without a job")
+          .objects(&Pool::schedule, "schedule", schedule_keys(), "idle counts by time, by name")
+          .absent("none")
+          .number(&Pool::growth_limit, "growth_limit", 0, 100'000,
+                  "instances on their way at a time; 0: no limit")
+          .object(&Pool::reuse, "reuse", reuse_keys(), "how often an instance is used")
+          .number(&Pool::stopped_count, "stopped", 0, 100'000,
+                  "instances kept stopped, to be started when jobs come; on-demand only")
+          .duration(&Pool::min_life, "min_life", 0s, 24h,
+                    "no instance is ended for want of jobs before it is this old")
+          .duration(&Pool::max_life, "max_life", 0s, 24h * 365,
+                    "an instance ends at this age, with its job if need be; `0s`: never")
+          .duration(&Pool::max_age, "max_age", 0s, 24h * 365,
+                    "an idle instance that is older is replaced; `0s`: never")
+          .duration(&Pool::hedge_after, "hedge_after", 0s, 1h,
+                    "an instance that is not usable by then is counted on no more, and another is "
+                    "launched, a few at a time; `0s`: never")
           .object(&Pool::disk, "disk", disk_keys(), "the root volume")
           .key(&Pool::iam_profile, "iam_profile", "name or ARN of an instance profile")
           .absent("none")
@@ -265,8 +436,7 @@ const KeyTable<Pool>& pool_keys() {
                     "without word from muster for this long, the machine ends itself")
           .needs({{"image", "types"}, {"launch_template"}})
           .check_all(check_pool)
-          .later({"idle", "labels", "schedule", "reuse", "max_life", "block_devices",
-                  "scale_factor", "growth_limit", "host_key"});
+          .later({"block_devices", "host_key"});
   return table;
 }
 
@@ -284,8 +454,20 @@ const KeyTable<Config>& config_keys() {
           .absent("AWS's own")
           .objects(&Config::pools, "pools", pool_keys(), "the pools, each by its name")
           .absent("none")
-          .later({"github", "gitlab", "drone", "listen", "store", "tenants", "budget",
-                  "notifications"});
+          .object(&Config::limits, "limits", limit_keys(), "what the whole cluster keeps to")
+          .objects(&Config::tenants, "tenants", tenant_keys(),
+                   "who shares machines fairly, by name; a repository that none names belongs to "
+                   "its owner")
+          .absent("each owner of a repository")
+          .key(&Config::prices, "prices", "USD an hour on demand, by instance type")
+          .absent("none: such an instance counts as free")
+          .check([](NodeReader& reader, const Node& node, const std::string& path,
+                    const Config& config) {
+            for (const auto& [type, price] : config.prices) {
+              check_decimal(reader, node, path + "." + type, price, "Write one such as 0.0832.");
+            }
+          })
+          .later({"github", "gitlab", "drone", "listen", "store", "notifications"});
   return table;
 }
 

@@ -13,6 +13,14 @@ std::string describe(const TemplateRef& ref) {
   return "template " + (ref.name.empty() ? ref.id : ref.name);
 }
 
+std::string describe(const Offering& offering) {
+  std::string text = to_string(offering.capacity_type);
+  for (const std::string& part : {offering.instance_type, offering.zone}) {
+    if (!part.empty()) text += " " + part;
+  }
+  return text;
+}
+
 std::vector<Offering> offerings_of(const Pool& pool, std::vector<SubnetView> subnets) {
   std::sort(subnets.begin(), subnets.end(), [](const SubnetView& a, const SubnetView& b) {
     return std::tie(b.free_address_count, a.id) < std::tie(a.free_address_count, b.id);

@@ -8,6 +8,7 @@
 
 #include "base/strong.hpp"
 #include "base/time.hpp"
+#include "fleet/schedule.hpp"
 
 namespace muster {
 
@@ -51,6 +52,33 @@ struct TemplateRef {
 /// `template ci`
 [[nodiscard]] std::string describe(const TemplateRef& ref);
 
+/// Which labels of a job a pool answers to.
+enum class LabelMatch {
+  subset,  ///< The pool has all that the job asks for.
+  exact,   ///< And none besides.
+};
+
+/// In which order the offerings of a pool are tried.
+enum class OfferingOrder {
+  listed,  ///< As the pool lists them.
+  price,   ///< The cheapest first; interruptions and refusals count against one.
+  fleet,   ///< The cloud chooses, by price and capacity (EC2: CreateFleet).
+};
+
+/// How many instances wait for jobs.
+struct IdlePolicy {
+  int count = 0;                            ///< Ready instances without a job.
+  int count_max = 0;                        ///< Of the scale factor's; 0: `max_instances`.
+  std::string scale_factor;                 ///< Idle ones for each busy one, such as `0.5`.
+  Duration time = std::chrono::minutes{5};  ///< Beyond the count, an idle one ends after this.
+};
+
+/// How often an instance is used.
+struct ReusePolicy {
+  int jobs = 1;         ///< Jobs on one instance, one after the other.
+  Duration time_max{};  ///< No further job once it is this old; 0: none.
+};
+
 /// A named kind of machine and the policy for launching it. Immutable once loaded.
 struct Pool {
   PoolName name;
@@ -64,6 +92,20 @@ struct Pool {
   OnDemandRule on_demand = OnDemandRule::fallback;
   std::string max_price;  ///< USD an hour for spot; empty: the on-demand price.
   int max_instances = 10;
+  std::vector<std::string> labels;  ///< What its machines offer to jobs.
+  LabelMatch match = LabelMatch::subset;
+  int priority = 0;  ///< Among pools that fit a job, the highest is asked first.
+  std::map<std::string, std::string> sizes;  ///< `size:NAME` of a job to one of the types.
+  IdlePolicy idle;
+  std::map<std::string, Schedule> schedule;  ///< Idle counts by time; the highest holds.
+  int growth_limit = 0;                      ///< Instances on their way at a time; 0: no limit.
+  ReusePolicy reuse;
+  int stopped_count = 0;  ///< Instances kept stopped, to be started when jobs come.
+  Duration min_life{};    ///< No instance is ended for want of jobs before it is this old.
+  Duration max_life{};    ///< An instance ends at this age, with its job if need be; 0: never.
+  Duration max_age{};     ///< An idle instance older than this is replaced; 0: never.
+  Duration hedge_after = std::chrono::minutes{1};  ///< Still booting: another is launched; 0: none.
+  OfferingOrder order = OfferingOrder::listed;
   DiskPolicy disk;
   std::string iam_profile;        ///< Name or ARN of an instance profile; empty: none.
   std::string key_name;           ///< An EC2 key pair beside muster's own key.
@@ -87,7 +129,12 @@ struct Offering {
   CapacityType capacity_type = CapacityType::on_demand;
   std::string subnet;  ///< Empty: EC2's choice in the default VPC.
   std::string zone;    ///< Of the subnet.
+
+  friend auto operator<=>(const Offering&, const Offering&) = default;
 };
+
+/// `spot t3.large us-east-1a`
+[[nodiscard]] std::string describe(const Offering& offering);
 
 /// A subnet as it matters for a choice.
 struct SubnetView {

@@ -1,0 +1,243 @@
+#include "fleet/controller.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace muster {
+
+Controller::Controller(Config config, std::uint64_t id_seed)
+    : config_(std::move(config)),
+      ids_(id_seed),
+      planner_({fleet_, config_, market_, ids_, modes_}) {}
+
+const Pool* Controller::find_pool(const PoolName& name) const {
+  const auto found = config_.pools.find(name.value());
+  return found == config_.pools.end() ? nullptr : &found->second;
+}
+
+/// What was on its way has its whole time again: nobody looked after it in between.
+void Controller::restore(FleetSnapshot snapshot, TimePoint now) {
+  for (Instance& instance : snapshot.instances) {
+    const bool is_coming = instance.phase == InstancePhase::pending ||
+                           instance.phase == InstancePhase::booting ||
+                           instance.phase == InstancePhase::starting;
+    if (is_coming) instance.phase_since = now;
+    constexpr auto kCounted = std::chrono::minutes{1};
+    if (now - instance.launched_at < kCounted) planner_.remember_launch(instance.launched_at, 1);
+  }
+  fleet_.restore(std::move(snapshot));
+}
+
+void Controller::apply(const FleetEvent& event, TimePoint now) {
+  std::visit([&](const auto& one) { on(one, now); }, event);
+}
+
+void Controller::on(const MachineReady& event, TimePoint now) {
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr) return;
+  const InstanceId id = event.instance;
+  Instance& changed = fleet_.edit(id);
+  changed.contact_at = now;
+  changed.host_keys = event.host_keys;
+  const InstancePhase phase = instance->phase;
+  const bool is_coming = phase == InstancePhase::pending || phase == InstancePhase::booting ||
+                         phase == InstancePhase::starting;
+  if (phase == InstancePhase::idle && event.is_used && instance->job_count == 0) {
+    // The store is older than what the machine has seen.
+    changed.job_count = 1;
+    changed.reason = "found with a job that nobody claims";
+    return fleet_.move(id, InstancePhase::draining, now);
+  }
+  if (!is_coming) return;
+  market_.boot_worked(instance->pool);
+  if (!event.is_used) return fleet_.move(id, InstancePhase::idle, now);
+  // A job was there, and nobody says which: it goes when that has ended.
+  changed.job_count = std::max(changed.job_count, 1);
+  changed.reason = "found with a job that nobody claims";
+  if (phase == InstancePhase::starting) return terminate(id, changed.reason, now);
+  fleet_.move(id, InstancePhase::draining, now);
+}
+
+void Controller::on(const MachineSeen& event, TimePoint now) {
+  if (fleet_.find(event.instance) == nullptr) return;
+  fleet_.glance(event.instance).contact_at = now;
+}
+
+void Controller::on(const MachineUnfit& event, TimePoint now) {
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr || instance->phase == InstancePhase::gone) return;
+  const bool was_coming = instance->phase == InstancePhase::pending ||
+                          instance->phase == InstancePhase::booting ||
+                          instance->phase == InstancePhase::starting;
+  if (was_coming && !instance->is_adopted) market_.boot_failed(instance->pool, event.why, now);
+  if (const Lease* lease = fleet_.find(instance->lease)) {
+    if (lease->state == LeaseState::started) {
+      finish(lease->id, JobOutcome::lost, 0, event.why, now);
+    } else if (lease->state != LeaseState::reported) {
+      give_back(lease->id, event.why, now);
+    }
+  }
+  terminate(event.instance, event.why, now);
+}
+
+void Controller::on(const TerminateAccepted& event, TimePoint now) {
+  for (const InstanceId& id : event.instances) {
+    if (fleet_.find(id) != nullptr) fleet_.glance(id).terminated_at = now;
+  }
+}
+
+void Controller::on(const PowerRefused& event, TimePoint now) {
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr) return;
+  const bool is_out_of_room = event.error.kind == ErrorKind::capacity_unavailable ||
+                              event.error.kind == ErrorKind::quota_exceeded;
+  if (instance->phase == InstancePhase::starting) {
+    if (is_out_of_room) market_.refused(instance->offering, event.error, now);
+    // Jobs go the way of a launch; the disk of one that cannot start is not worth its price.
+    return terminate(event.instance, "could not be started: " + event.error.describe(), now);
+  }
+  if (instance->phase == InstancePhase::stopping) {
+    terminate(event.instance, "could not be stopped: " + event.error.describe(), now);
+  }
+}
+
+void Controller::on(const PoolResolved& event, TimePoint now) {
+  static_cast<void>(now);
+  market_.set_offers(event.pool, event.offers);
+}
+
+void Controller::on(const InterruptionNoticed& event, TimePoint now) {
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr) return;
+  market_.interrupted(instance->offering, now);
+  if (instance->phase == InstancePhase::idle) {
+    terminate(event.instance, "the cloud takes it back", now);
+  } else if (instance->phase == InstancePhase::busy) {
+    // Its job has what time there is; nothing else is given to it.
+    fleet_.edit(event.instance).reason = "the cloud takes it back";
+  }
+}
+
+void Controller::on(const ConfigReplaced& event, TimePoint now) {
+  static_cast<void>(now);
+  config_ = event.config;
+  planner_.forget_matches();
+}
+
+void Controller::on(const PoolModeSet& event, TimePoint now) {
+  static_cast<void>(now);
+  modes_[event.pool] = event.mode;
+}
+
+// Leases.
+
+void Controller::on(const LeaseAccepted& event, TimePoint now) {
+  static_cast<void>(now);
+  const Lease* lease = fleet_.find(event.lease);
+  if (lease != nullptr && lease->state == LeaseState::held) {
+    fleet_.move(event.lease, LeaseState::accepted);
+  }
+}
+
+void Controller::on(const LeaseStarting& event, TimePoint now) {
+  const Lease* lease = fleet_.find(event.lease);
+  if (lease == nullptr || lease->state != LeaseState::accepted) return;
+  fleet_.move(event.lease, LeaseState::started);
+  fleet_.edit(event.lease).started_at = now;
+  const Job* job = fleet_.find(lease->job);
+  if (job != nullptr && job->state == JobState::leased) {
+    fleet_.move(lease->job, JobState::running, now);
+  }
+  // From here on no other job may have it unless its pool says so.
+  if (fleet_.find(lease->instance) != nullptr) ++fleet_.edit(lease->instance).job_count;
+}
+
+void Controller::on(const LeaseGivenBack& event, TimePoint now) {
+  const Lease* lease = fleet_.find(event.lease);
+  const bool is_open = lease != nullptr &&
+                       (lease->state == LeaseState::held || lease->state == LeaseState::accepted);
+  if (!is_open) return;
+  const Lease copy = *lease;
+  if (event.is_job_gone) {
+    const Job* job = fleet_.find(copy.job);
+    if (job != nullptr && job->state == JobState::leased) {
+      Job& changed = fleet_.edit(copy.job);
+      changed.lease = LeaseId();
+      changed.outcome = JobOutcome::cancelled;
+      changed.reason = event.why;
+      fleet_.move(copy.job, JobState::dropped, now);
+    }
+    fleet_.move(copy.id, LeaseState::ended);
+    fleet_.remove(copy.id);
+  } else {
+    give_back(copy.id, event.why, now);
+  }
+  free_instance(copy, false, !event.is_machine_unfit, now);
+}
+
+void Controller::on(const LeaseFinished& event, TimePoint now) {
+  const Lease* lease = fleet_.find(event.lease);
+  const bool has_ended = lease == nullptr || lease->state == LeaseState::reported;
+  if (has_ended) return;
+  const Lease copy = *lease;
+  finish(copy.id, event.outcome, event.exit_code, event.why, now);
+  const bool is_fit = event.outcome == JobOutcome::passed || event.outcome == JobOutcome::failed;
+  free_instance(copy, true, is_fit, now);
+}
+
+void Controller::on(const LeaseReported& event, TimePoint now) {
+  const Lease* lease = fleet_.find(event.lease);
+  if (lease == nullptr || lease->state != LeaseState::reported) return;
+  const Lease copy = *lease;
+  fleet_.move(copy.id, LeaseState::ended);
+  fleet_.remove(copy.id);
+  const Job* job = fleet_.find(copy.job);
+  if (job == nullptr || job->lease != copy.id) return;
+  Job& changed = fleet_.edit(copy.job);
+  changed.lease = LeaseId();
+  changed.absence_count = 0;
+  if (copy.outcome == JobOutcome::none) {
+    if (job->state == JobState::leased) fleet_.move(copy.job, JobState::queued, now);
+    return;
+  }
+  changed.outcome = copy.outcome;
+  changed.exit_code = copy.exit_code;
+  changed.reason = copy.reason;
+  fleet_.move(copy.job, JobState::finished, now);
+}
+
+void Controller::give_back(const LeaseId& id, const std::string& why, TimePoint now) {
+  static_cast<void>(now);
+  const Lease copy = *fleet_.find(id);
+  Lease& lease = fleet_.edit(id);
+  lease.outcome = JobOutcome::none;
+  lease.reason = why;
+  // Told to the CI server even if it may not know of the lease: it may.
+  if (copy.state == LeaseState::held) fleet_.move(id, LeaseState::accepted);
+  fleet_.move(id, LeaseState::reported);
+}
+
+void Controller::finish(const LeaseId& id, JobOutcome outcome, int exit_code,
+                        const std::string& why, TimePoint now) {
+  const Lease copy = *fleet_.find(id);
+  Lease& lease = fleet_.edit(id);
+  lease.outcome =
+      lease.is_cancelled && outcome == JobOutcome::lost ? JobOutcome::cancelled : outcome;
+  lease.exit_code = exit_code;
+  lease.reason = why;
+  if (copy.state == LeaseState::held) fleet_.move(id, LeaseState::accepted);
+  fleet_.move(id, LeaseState::reported);
+  const Job* job = fleet_.find(copy.job);
+  if (job != nullptr && job->state == JobState::leased) {
+    fleet_.move(copy.job, JobState::running, now);
+  }
+}
+
+JobId job_id_of(const std::string& source, const std::string& ci_id) {
+  return JobId(source + "/" + ci_id);
+}
+
+std::string ci_id_of(const Job& job) { return job.id.value().substr(job.source.size() + 1); }
+
+}  // namespace muster

@@ -1,0 +1,256 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fleet/controller.hpp"
+
+// What the cloud says of its instances. A machine ends for being missing only after proof.
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+// EC2 developer guide, "Eventual consistency": a fresh instance may be missing for minutes.
+constexpr Duration kMayBeInvisible = 5min;
+constexpr int kAbsencesToBelieve = 3;
+constexpr Duration kAbsentFor = 5min;
+constexpr Duration kTerminateAgain = 30s;  // It was asked for, and the cloud still shows it.
+
+bool is_coming(InstancePhase phase) {
+  return phase == InstancePhase::pending || phase == InstancePhase::booting ||
+         phase == InstancePhase::starting;
+}
+
+}  // namespace
+
+void Controller::on(const LaunchAnswered& event, TimePoint now) {
+  const Intent* found = fleet_.find(event.intent);
+  if (found == nullptr || found->state != IntentState::open) return;
+  const Intent intent = *found;
+  for (const auto& [offering, error] : event.refusals) market_.refused(offering, error, now);
+  if (event.error) {
+    fleet_.move(intent.id, IntentState::refused);
+    fleet_.remove(intent.id);
+    const ErrorKind kind = event.error->kind;
+    const bool is_out_of_room =
+        kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
+    if (is_out_of_room) return market_.refused(intent.offering, *event.error, now);
+    if (kind != ErrorKind::throttled) market_.launch_failed(intent.pool, *event.error, now);
+    return;
+  }
+  for (const SeenInstance& made : event.instances) add_launched(intent, made, now);
+  // Fewer than asked for: there is no more room where these are.
+  const bool is_short = static_cast<int>(event.instances.size()) < intent.count;
+  if (is_short && event.refusals.empty()) {
+    Error error;
+    error.kind = ErrorKind::capacity_unavailable;
+    error.code = "InsufficientInstanceCapacity";
+    market_.refused(intent.offering, error, now);
+  }
+  fleet_.move(intent.id, IntentState::launched);
+  forget_intent(intent.id);
+}
+
+void Controller::add_launched(const Intent& intent, const SeenInstance& made, TimePoint now) {
+  if (fleet_.find(made.id) != nullptr) return;
+  Instance instance;
+  instance.id = made.id;
+  instance.intent = intent.id;
+  instance.pool = intent.pool;
+  instance.size = intent.size;
+  instance.offering = intent.offering;
+  if (!made.offering.instance_type.empty()) {
+    instance.offering.instance_type = made.offering.instance_type;
+    instance.offering.capacity_type = made.offering.capacity_type;
+  }
+  if (!made.offering.zone.empty()) instance.offering.zone = made.offering.zone;
+  instance.address = made.address;
+  instance.launched_at = intent.created_at;
+  instance.phase_since = now;
+  instance.is_hedge = intent.is_hedge;
+  instance.usd_per_hour = intent.usd_per_hour;
+  instance.vcpus = intent.vcpus;
+  const PoolOffers* offers = market_.offers_of(intent.pool);
+  if (offers != nullptr) instance.settings = offers->settings;
+  fleet_.add(std::move(instance));
+}
+
+/// A launched intent goes with the last of its instances.
+void Controller::forget_intent(const IntentId& id) {
+  const Intent* intent = fleet_.find(id);
+  if (intent == nullptr || intent->state != IntentState::launched) return;
+  const auto& all = fleet_.instances();
+  const bool is_needed = std::any_of(all.begin(), all.end(), [&](const auto& one) {
+    return one.second.intent == id && one.second.phase != InstancePhase::gone;
+  });
+  if (is_needed) return;
+  fleet_.move(id, IntentState::ended);
+  fleet_.remove(id);
+}
+
+void Controller::on(const InstancesListed& event, TimePoint now) {
+  std::set<InstanceId> seen;
+  for (const SeenInstance& one : event.instances) {
+    seen.insert(one.id);
+    see(one, now);
+  }
+  std::vector<InstanceId> missing;
+  for (const auto& [id, instance] : fleet_.instances()) {
+    if (!seen.contains(id)) missing.push_back(id);
+  }
+  for (const InstanceId& id : missing) absent(id, event.asked_at, now);
+}
+
+void Controller::see(const SeenInstance& seen, TimePoint now) {
+  if (const Instance* known = fleet_.find(seen.id)) {
+    Instance& glanced = fleet_.glance(seen.id);
+    glanced.absence_count = 0;
+    glanced.is_protected = seen.is_protected;
+    return see_known(*known, seen, now);
+  }
+  if (seen.state == SeenInstance::State::ending) return;
+  const Intent* intent = fleet_.find(seen.intent);
+  // Whoever launched it has not read the answer yet, and will.
+  if (intent != nullptr && intent->state == IntentState::open) return;
+  adopt(seen, now);
+}
+
+void Controller::adopt(const SeenInstance& seen, TimePoint now) {
+  Instance instance;
+  instance.id = seen.id;
+  instance.intent = seen.intent;
+  instance.pool = seen.pool;
+  instance.size = seen.size;
+  instance.offering = seen.offering;
+  instance.address = seen.address;
+  instance.launched_at = seen.launched_at;
+  instance.phase_since = now;
+  instance.is_adopted = true;
+  instance.is_protected = seen.is_protected;
+  instance.phase = InstancePhase::booting;
+  if (const PoolOffers* offers = market_.offers_of(seen.pool)) {
+    for (const PricedOffering& one : offers->offerings) {
+      const bool is_same = one.offering.instance_type == seen.offering.instance_type &&
+                           one.offering.capacity_type == seen.offering.capacity_type;
+      if (!is_same) continue;
+      instance.usd_per_hour = one.usd_per_hour;
+      instance.vcpus = one.vcpus;
+    }
+  }
+  const bool runs =
+      seen.state == SeenInstance::State::pending || seen.state == SeenInstance::State::running;
+  if (!runs && !seen.is_protected) {
+    instance.phase = InstancePhase::terminating;
+    instance.reason = "found stopped, and nothing knows it";
+  }
+  fleet_.add(std::move(instance));
+}
+
+void Controller::see_known(const Instance& known, const SeenInstance& seen, TimePoint now) {
+  using State = SeenInstance::State;
+  const InstanceId id = known.id;
+  if (!seen.address.empty() && known.address != seen.address) {
+    fleet_.edit(id).address = seen.address;
+  }
+  switch (seen.state) {
+    case State::ending: return instance_gone(id, seen.reason, now);
+    case State::running: {
+      const bool is_up = known.phase == InstancePhase::pending ||
+                         (known.phase == InstancePhase::starting && now - known.phase_since > 1s);
+      if (is_up) return fleet_.move(id, InstancePhase::booting, now);
+      if (known.phase == InstancePhase::stopped) {
+        const bool is_stale = now - known.phase_since < kMayBeInvisible;
+        if (!is_stale) terminate(id, "was started by somebody else", now);
+        return;
+      }
+      break;
+    }
+    case State::stopped:
+      if (known.phase == InstancePhase::stopping) {
+        return fleet_.move(id, InstancePhase::stopped, now);
+      }
+      [[fallthrough]];
+    case State::stopping: {
+      const bool is_ours =
+          known.phase == InstancePhase::stopping || known.phase == InstancePhase::stopped ||
+          known.phase == InstancePhase::starting || known.phase == InstancePhase::terminating;
+      // Of no use to its job, and nobody starts it again.
+      if (!is_ours && now - known.phase_since > kTerminateAgain) {
+        return on(MachineUnfit{id, "was stopped by somebody else"}, now);
+      }
+      break;
+    }
+    case State::pending: break;
+  }
+  const bool was_ignored = known.phase == InstancePhase::terminating &&
+                           known.terminated_at != TimePoint{} &&
+                           now - known.terminated_at > kTerminateAgain;
+  if (was_ignored) fleet_.edit(id).terminated_at = TimePoint{};
+}
+
+void Controller::absent(const InstanceId& id, TimePoint asked_at, TimePoint now) {
+  Instance& instance = fleet_.glance(id);
+  const TimePoint began = std::max(instance.launched_at, instance.phase_since);
+  const bool is_fresh = instance.phase == InstancePhase::terminating
+                            ? now - instance.launched_at < kMayBeInvisible
+                            : asked_at - began < kMayBeInvisible;
+  if (instance.absence_count == 0) instance.absent_since = asked_at;
+  ++instance.absence_count;
+  const bool is_proven = instance.absence_count >= kAbsencesToBelieve &&
+                         now - instance.absent_since >= kAbsentFor &&
+                         instance.contact_at < instance.absent_since;
+  if (is_fresh || !is_proven) return;
+  instance_gone(id, "the cloud has it no more", now);
+}
+
+void Controller::instance_gone(const InstanceId& id, const std::string& why, TimePoint now) {
+  const Instance instance = *fleet_.find(id);
+  if (is_coming(instance.phase)) {
+    const bool was_taken = why.find("Spot") != std::string::npos;
+    if (was_taken) market_.interrupted(instance.offering, now);
+    if (!was_taken && !instance.is_adopted) market_.boot_failed(instance.pool, why, now);
+  }
+  if (const Lease* lease = fleet_.find(instance.lease)) {
+    if (lease->state == LeaseState::started) {
+      finish(lease->id, JobOutcome::lost, 0, "its instance ended: " + why, now);
+    } else if (lease->state != LeaseState::reported) {
+      give_back(lease->id, "its instance ended: " + why, now);
+    }
+  }
+  fleet_.move(id, InstancePhase::gone, now);
+  fleet_.remove(id);
+  forget_intent(instance.intent);
+}
+
+void Controller::terminate(const InstanceId& id, const std::string& why, TimePoint now) {
+  const Instance& instance = *fleet_.find(id);
+  if (instance.phase == InstancePhase::terminating || instance.phase == InstancePhase::gone) return;
+  Instance& changed = fleet_.edit(id);
+  changed.reason = why;
+  changed.lease = LeaseId();
+  fleet_.move(id, InstancePhase::terminating, now);
+}
+
+void Controller::free_instance(const Lease& lease, bool was_touched, bool is_fit, TimePoint now) {
+  const Instance* instance = fleet_.find(lease.instance);
+  if (instance == nullptr || instance->lease != lease.id) return;
+  const InstanceId id = instance->id;
+  fleet_.edit(id).lease = LeaseId();
+  if (instance->phase != InstancePhase::busy) {
+    if (instance->phase == InstancePhase::draining) terminate(id, instance->reason, now);
+    return;
+  }
+  const Pool* pool = find_pool(instance->pool);
+  if (!is_fit) return terminate(id, "its last job left it unfit", now);
+  if (!instance->reason.empty()) return terminate(id, instance->reason, now);
+  if (!was_touched && instance->job_count == 0) return fleet_.move(id, InstancePhase::idle, now);
+  const bool may_be_reused =
+      pool != nullptr && instance->job_count < pool->reuse.jobs &&
+      (pool->reuse.time_max == Duration{} || now - instance->launched_at < pool->reuse.time_max);
+  if (may_be_reused) return fleet_.move(id, InstancePhase::idle, now);
+  terminate(id, "its job has ended", now);
+}
+
+}  // namespace muster

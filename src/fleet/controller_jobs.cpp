@@ -1,0 +1,157 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fleet/controller.hpp"
+#include "fleet/labels.hpp"
+
+// What CI servers say of their jobs. A listing is the truth, webhooks only hasten the next one.
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kAbsencesToDrop = 2;      // Listings without a job that waits here.
+constexpr int kListingsToBelieve = 3;   // That contradict what we have done.
+constexpr Duration kLate = 30s;         // A listing may be older than what it says.
+constexpr Duration kClaimGrace = 2min;  // So long the machine of a claim may be unknown.
+
+}  // namespace
+
+void Controller::on(const JobsListed& event, TimePoint now) {
+  std::set<JobId> listed;
+  for (const CiJob& job : event.jobs) {
+    const JobId id = job_id_of(event.source, job.id);
+    // Said twice in one listing, the first word counts.
+    if (!listed.insert(id).second) continue;
+    list_job(event.source, job, event.asked_at, now);
+  }
+  std::erase_if(unplaced_claims_, [&](const auto& one) {
+    return one.first.value().starts_with(event.source + "/") && !listed.contains(one.first);
+  });
+  std::vector<JobId> missing;
+  const std::string prefix = event.source + "/";
+  const std::set<JobId>& open = fleet_.open_jobs();
+  for (auto at = open.lower_bound(JobId(prefix));
+       at != open.end() && at->value().starts_with(prefix); ++at) {
+    if (!listed.contains(*at)) missing.push_back(*at);
+  }
+  for (const JobId& id : missing) job_absent(id, event.asked_at, now);
+}
+
+void Controller::add_job(const JobId& id, const std::string& source, const CiJob& listed,
+                         TimePoint now) {
+  Job job;
+  job.id = id;
+  job.source = source;
+  job.labels = normal_labels(listed.labels);
+  job.repository = listed.repository;
+  job.tenant = tenant_of(config_, listed.repository);
+  job.priority = listed.priority;
+  job.queued_at = listed.queued_at;
+  job.time_max = listed.time_max;
+  job.changed_at = now;
+  fleet_.add(std::move(job));
+}
+
+void Controller::list_job(const std::string& source, const CiJob& listed, TimePoint asked_at,
+                          TimePoint now) {
+  const JobId id = job_id_of(source, listed.id);
+  const bool is_over =
+      listed.state == CiJobState::cancelled || listed.state == CiJobState::finished;
+  if (listed.state != CiJobState::claimed) unplaced_claims_.erase(id);
+  if (fleet_.find(id) == nullptr) {
+    if (is_over) return;
+    if (listed.state == CiJobState::claimed) return claim_found(source, listed, now);
+    add_job(id, source, listed, now);
+  }
+  const Job job = *fleet_.find(id);
+  const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
+  if (has_ended) {
+    // An end stands, unless the CI server keeps saying otherwise long after it.
+    const bool contradicts = !is_over && asked_at > job.changed_at + kLate;
+    if (!contradicts) return;
+    if (++fleet_.glance(id).absence_count < kListingsToBelieve) return;
+    fleet_.remove(id);
+    if (listed.state == CiJobState::claimed) return claim_found(source, listed, now);
+    add_job(id, source, listed, now);
+    return;
+  }
+  if (is_over) return cancel(job, "its CI server has ended it", now);
+  if (listed.state == CiJobState::claimed && job.state == JobState::queued) {
+    return claim_found(source, listed, now);
+  }
+  const Lease* lease = fleet_.find(job.lease);
+  const bool was_taken_away = listed.state == CiJobState::queued && lease != nullptr &&
+                              lease->state == LeaseState::started &&
+                              asked_at > lease->started_at + kLate;
+  int& count = fleet_.glance(id).absence_count;
+  count = was_taken_away ? count + 1 : 0;
+  if (count >= kListingsToBelieve) cancel(job, "its CI server has taken it back", now);
+}
+
+/// The CI server says that it is ours, and we do not know by whom: the store is older than that.
+void Controller::claim_found(const std::string& source, const CiJob& listed, TimePoint now) {
+  if (fleet_.find(listed.lease) != nullptr) return;
+  const JobId id = job_id_of(source, listed.id);
+  const Instance* instance = fleet_.find(listed.instance);
+  const bool can_have_it =
+      instance != nullptr && instance->lease.empty() &&
+      (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
+       instance->phase == InstancePhase::idle);
+  const TimePoint since = unplaced_claims_.try_emplace(id, now).first->second;
+  // Its machine may not have been found yet.
+  if (!can_have_it && now - since < kClaimGrace) return;
+  unplaced_claims_.erase(id);
+  if (fleet_.find(id) == nullptr) add_job(id, source, listed, now);
+  const Job job = *fleet_.find(id);
+  Lease lease;
+  lease.id = listed.lease;
+  lease.job = job.id;
+  lease.instance = listed.instance;
+  lease.created_at = now;
+  lease.started_at = now;
+  // It may have been started: whoever goes on with it starts what was not, and follows what was.
+  lease.state = can_have_it ? LeaseState::started : LeaseState::accepted;
+  fleet_.move(job.id, JobState::leased, now);
+  Job& changed = fleet_.edit(job.id);
+  changed.lease = lease.id;
+  changed.absence_count = 0;
+  ++changed.lease_count;
+  const LeaseId lease_id = lease.id;
+  fleet_.add(std::move(lease));
+  if (!can_have_it) return finish(lease_id, JobOutcome::lost, 0, "its machine is gone", now);
+  fleet_.move(job.id, JobState::running, now);
+  const InstanceId at = instance->id;
+  fleet_.move(at, InstancePhase::busy, now);
+  Instance& taken = fleet_.edit(at);
+  taken.lease = lease_id;
+  taken.job_count = std::max(1, taken.job_count);
+}
+
+void Controller::job_absent(const JobId& id, TimePoint asked_at, TimePoint now) {
+  const Job job = *fleet_.find(id);
+  if (job.state != JobState::queued || asked_at < job.changed_at) return;
+  if (++fleet_.glance(id).absence_count < kAbsencesToDrop) return;
+  fleet_.edit(id).reason = "its CI server has it no more";
+  fleet_.edit(id).outcome = JobOutcome::cancelled;
+  fleet_.move(id, JobState::dropped, now);
+}
+
+void Controller::cancel(const Job& job, const std::string& why, TimePoint now) {
+  if (job.state == JobState::queued) {
+    Job& changed = fleet_.edit(job.id);
+    changed.outcome = JobOutcome::cancelled;
+    changed.reason = why;
+    return fleet_.move(job.id, JobState::dropped, now);
+  }
+  const Lease* lease = fleet_.find(job.lease);
+  if (lease == nullptr || lease->is_cancelled || lease->state == LeaseState::reported) return;
+  Lease& changed = fleet_.edit(lease->id);
+  changed.is_cancelled = true;
+  changed.reason = why;
+}
+
+}  // namespace muster

@@ -1,0 +1,480 @@
+#include "fleet/controller.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fleet/labels.hpp"
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+const TimePoint kStart{std::chrono::hours{500'000}};
+
+/// A controller with one pool of two offerings, and the world's answers by hand.
+struct ControllerTest : testing::Test {
+  Config config;
+  TimePoint now = kStart;
+  std::unique_ptr<Controller> controller;
+  PlanInputs inputs;
+
+  ControllerTest() { add_pool("linux", {"linux", "x64"}); }
+
+  Pool& add_pool(const std::string& name, std::vector<std::string> labels) {
+    Pool& pool = config.pools[name];
+    pool.name = PoolName(name);
+    pool.image = "ami-1";
+    pool.types = {"a.large"};
+    pool.labels = std::move(labels);
+    return pool;
+  }
+
+  void start() {
+    controller = std::make_unique<Controller>(config, 7);
+    for (const auto& [name, pool] : config.pools) {
+      PoolOffers offers;
+      offers.settings = "s";
+      offers.offerings = {{{"a.large", CapacityType::spot, "s1", "z1"}, 0.03, 2},
+                          {{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
+      controller->apply(PoolResolved{PoolName(name), offers}, now);
+    }
+  }
+
+  void queue(int count, const std::string& prefix = "j",
+             std::vector<std::string> labels = {"linux"}, const std::string& repository = "o/r") {
+    for (int i = 0; i < count; ++i) {
+      CiJob job;
+      job.id = prefix + std::to_string(i);
+      job.labels = labels;
+      job.repository = repository;
+      job.queued_at = now;
+      listed.push_back(job);
+    }
+    list();
+  }
+  void list() { controller->apply(JobsListed{"ci", listed, now}, now); }
+
+  std::optional<TimePoint> plan() {
+    inputs.now = now;
+    return controller->plan(inputs);
+  }
+
+  std::vector<Intent> open_intents() {
+    std::vector<Intent> open;
+    for (const auto& [id, intent] : controller->fleet().intents()) {
+      if (intent.state == IntentState::open) open.push_back(intent);
+    }
+    return open;
+  }
+
+  int planned() {
+    int count = 0;
+    for (const Intent& intent : open_intents()) count += intent.count;
+    return count;
+  }
+
+  /// Answers every launch; gives the instances.
+  std::vector<InstanceId> answer_launches() {
+    std::vector<InstanceId> ids;
+    for (const Intent& intent : open_intents()) {
+      LaunchAnswered answer;
+      answer.intent = intent.id;
+      for (int i = 0; i < intent.count; ++i) {
+        SeenInstance made;
+        made.id = InstanceId("i-" + std::to_string(++made_));
+        made.offering = intent.offering;
+        made.pool = intent.pool;
+        ids.push_back(made.id);
+        answer.instances.push_back(made);
+      }
+      controller->apply(answer, now);
+    }
+    return ids;
+  }
+  void make_ready(const InstanceId& id) { controller->apply(MachineReady{id, "key"}, now); }
+
+  WaitReason reason() {
+    return controller->fleet().demand().empty()
+               ? WaitReason{}
+               : controller->fleet().demand().begin()->second.reason;
+  }
+  int count_of(InstancePhase phase) {
+    int count = 0;
+    for (const auto& [id, one] : controller->fleet().instances()) count += one.phase == phase;
+    return count;
+  }
+  /// A job through all of its life on an instance.
+  void finish_lease(const LeaseId& id, JobOutcome outcome = JobOutcome::passed) {
+    controller->apply(LeaseAccepted{id}, now);
+    controller->apply(LeaseStarting{id}, now);
+    controller->apply(LeaseFinished{id, outcome, 0, ""}, now);
+    controller->apply(LeaseReported{id}, now);
+  }
+
+  std::vector<CiJob> listed;
+  int made_ = 0;
+};
+
+TEST_F(ControllerTest, LaunchesOnceForEachWaitingJobAndInOneCall) {
+  start();
+  queue(3);
+  plan();
+  ASSERT_EQ(open_intents().size(), 1U);
+  EXPECT_EQ(open_intents().front().count, 3);
+  plan();
+  EXPECT_EQ(planned(), 3);
+  answer_launches();
+  plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(reason().cause, WaitCause::booting);
+}
+
+TEST_F(ControllerTest, GivesTheOldestJobTheInstanceWhicheverItWasLaunchedFor) {
+  start();
+  queue(1, "new");
+  now -= 1h;
+  queue(1, "old");
+  now += 1h;
+  plan();
+  make_ready(answer_launches().at(0));
+  plan();
+  EXPECT_EQ(controller->fleet().find(JobId("ci/old0"))->state, JobState::leased);
+  EXPECT_EQ(controller->fleet().find(JobId("ci/new0"))->state, JobState::queued);
+}
+
+TEST_F(ControllerTest, UsesAnInstanceOnce) {
+  start();
+  queue(2);
+  plan();
+  const auto ids = answer_launches();
+  make_ready(ids.at(0));
+  plan();
+  finish_lease(controller->fleet().find(ids[0])->lease);
+  EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::terminating);
+}
+
+TEST_F(ControllerTest, ReusesAnInstanceAsOftenAsThePoolSays) {
+  config.pools["linux"].reuse.jobs = 2;
+  start();
+  queue(3);
+  plan();
+  const auto ids = answer_launches();
+  make_ready(ids.at(0));
+  plan();
+  finish_lease(controller->fleet().find(ids[0])->lease);
+  EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::idle);
+  plan();
+  finish_lease(controller->fleet().find(ids[0])->lease);
+  EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::terminating);
+}
+
+TEST_F(ControllerTest, KeepsEachLimitAndSaysWhich) {
+  struct Case {
+    std::function<void(Config&)> set;
+    WaitCause cause;
+    int launched;
+  };
+  const Case cases[] = {
+      {[](Config& c) { c.pools["linux"].max_instances = 2; }, WaitCause::pool_limit, 2},
+      {[](Config& c) { c.limits.instances = 1; }, WaitCause::cluster_limit, 1},
+      {[](Config& c) { c.limits.vcpus = 5; }, WaitCause::vcpu_limit, 2},
+      {[](Config& c) { c.limits.launches_per_minute = 3; }, WaitCause::launch_rate_limit, 3},
+      {[](Config& c) { c.limits.usd_per_day = "0.07"; }, WaitCause::budget, 2},
+      {[](Config& c) { c.pools["linux"].growth_limit = 1; }, WaitCause::growth_limit, 1},
+  };
+  for (const Case& one : cases) {
+    config.limits = {};
+    config.pools.clear();
+    add_pool("linux", {"linux"});
+    one.set(config);
+    listed.clear();
+    start();
+    queue(5);
+    plan();
+    EXPECT_EQ(planned(), one.launched) << to_string(one.cause);
+    answer_launches();
+    plan();
+    EXPECT_EQ(planned(), 0) << to_string(one.cause);
+    EXPECT_EQ(reason().cause, one.cause) << reason().text;
+  }
+}
+
+TEST_F(ControllerTest, SaysWhyNothingFits) {
+  start();
+  queue(1, "j", {"windows"});
+  plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(reason().cause, WaitCause::no_pool);
+}
+
+TEST_F(ControllerTest, GoesToTheNextOfferingAtOnceAndToOnDemandLast) {
+  start();
+  queue(1);
+  plan();
+  ASSERT_EQ(open_intents().size(), 1U);
+  EXPECT_EQ(open_intents().front().offering.capacity_type, CapacityType::spot);
+  LaunchAnswered refused;
+  refused.intent = open_intents().front().id;
+  refused.error =
+      Error{ErrorKind::capacity_unavailable, "InsufficientInstanceCapacity", "full", ""};
+  controller->apply(refused, now);
+  plan();
+  ASSERT_EQ(open_intents().size(), 1U);
+  EXPECT_EQ(open_intents().front().offering.capacity_type, CapacityType::on_demand);
+  refused.intent = open_intents().front().id;
+  controller->apply(refused, now);
+  const auto next = plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(reason().cause, WaitCause::capacity);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_GT(*next, now);
+  now = *reason().next;
+  plan();
+  EXPECT_EQ(planned(), 1);
+}
+
+TEST_F(ControllerTest, StopsLaunchingWhatNeverComesUp) {
+  start();
+  queue(1);
+  int launched = 0;
+  for (int i = 0; i < 400; ++i) {
+    plan();
+    for (const InstanceId& id : answer_launches()) {
+      ++launched;
+      controller->apply(MachineUnfit{id, "no answer"}, now);
+      SeenInstance ended;
+      ended.id = id;
+      ended.state = SeenInstance::State::ending;
+      controller->apply(InstancesListed{{ended}, now}, now);
+    }
+    now += 10s;
+  }
+  // Four in a row, then one for each time that the circuit is tried again.
+  EXPECT_LT(launched, 15);
+  EXPECT_EQ(reason().cause, WaitCause::circuit_open);
+}
+
+TEST_F(ControllerTest, LaunchesAnotherWhenOneBootsTooLongAndNotMoreThanAFew) {
+  start();
+  queue(8);
+  plan();
+  answer_launches();
+  now += 70s;
+  plan();
+  EXPECT_EQ(planned(), 2);
+}
+
+TEST_F(ControllerTest, KeepsIdleInstancesAndLetsTheOthersGo) {
+  config.pools["linux"].idle.count = 2;
+  start();
+  plan();
+  EXPECT_EQ(planned(), 2);
+  for (const InstanceId& id : answer_launches()) make_ready(id);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  config.pools["linux"].idle.count = 0;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(count_of(InstancePhase::idle), 2);
+  now += 6min;
+  plan();
+  EXPECT_EQ(count_of(InstancePhase::terminating), 2);
+}
+
+TEST_F(ControllerTest, GivesNoJobToAnInstanceThatItKnowsFromTheStoreAlone) {
+  FleetSnapshot stored;
+  Instance idle;
+  idle.id = InstanceId("i-9");
+  idle.pool = PoolName("linux");
+  idle.phase = InstancePhase::idle;
+  idle.launched_at = idle.phase_since = now - 2h;
+  stored.instances = {idle};
+  start();
+  controller->restore(stored, now);
+  queue(1);
+  plan();
+  EXPECT_EQ(controller->fleet().find(idle.id)->phase, InstancePhase::idle);
+  make_ready(idle.id);
+  plan();
+  EXPECT_EQ(controller->fleet().find(idle.id)->phase, InstancePhase::busy);
+}
+
+TEST_F(ControllerTest, DoesNotSpinWhenAJobOutlivesItsInstancesLife) {
+  config.pools["linux"].max_life = 1h;
+  start();
+  queue(1);
+  plan();
+  make_ready(answer_launches().at(0));
+  plan();
+  const LeaseId lease = controller->fleet().leases().begin()->first;
+  controller->apply(LeaseAccepted{lease}, now);
+  controller->apply(LeaseStarting{lease}, now);
+  now += 2h;
+  for (int i = 0; i < 2; ++i) {
+    const auto next = plan();
+    EXPECT_TRUE(!next || *next > now);
+  }
+  EXPECT_TRUE(controller->fleet().find(lease)->is_cancelled);
+}
+
+TEST_F(ControllerTest, SharesScarceMachinesBetweenTenants) {
+  config.pools["linux"].max_instances = 4;
+  config.tenants["big"] = {3, {"big/*"}};
+  start();
+  now -= 1min;
+  queue(20, "b", {"linux"}, "big/r");
+  now += 1min;
+  queue(20, "s", {"linux"}, "small/r");
+  plan();
+  for (const InstanceId& id : answer_launches()) make_ready(id);
+  plan();
+  EXPECT_EQ(controller->fleet().tenant_count("big"), 3);
+  EXPECT_EQ(controller->fleet().tenant_count("small"), 1);
+}
+
+TEST_F(ControllerTest, BelievesThatAnInstanceIsGoneOnlyAfterProof) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  now += 10min;
+  for (int i = 0; i < 3; ++i) {
+    controller->apply(InstancesListed{{}, now}, now);
+    EXPECT_NE(controller->fleet().find(id), nullptr);
+    now += 15s;
+  }
+  now += 5min;
+  controller->apply(InstancesListed{{}, now}, now);
+  EXPECT_EQ(controller->fleet().find(id), nullptr);
+}
+
+TEST_F(ControllerTest, ContactWithTheMachineOutweighsAnEmptyListing) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  now += 10min;
+  for (int i = 0; i < 20; ++i) {
+    controller->apply(InstancesListed{{}, now}, now);
+    controller->apply(MachineSeen{id}, now + 1s);
+    now += 15s;
+  }
+  EXPECT_NE(controller->fleet().find(id), nullptr);
+}
+
+TEST_F(ControllerTest, GivesAJobBackThatWasNotStartedWhenItsInstanceEnds) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  plan();
+  const LeaseId lease = controller->fleet().find(id)->lease;
+  controller->apply(LeaseAccepted{lease}, now);
+  SeenInstance ended;
+  ended.id = id;
+  ended.state = SeenInstance::State::ending;
+  controller->apply(InstancesListed{{ended}, now}, now);
+  EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::none);
+  controller->apply(LeaseReported{lease}, now);
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j0"))->state, JobState::queued);
+}
+
+TEST_F(ControllerTest, SaysThatAStartedJobIsLostWhenItsInstanceEnds) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  plan();
+  const LeaseId lease = controller->fleet().find(id)->lease;
+  controller->apply(LeaseAccepted{lease}, now);
+  controller->apply(LeaseStarting{lease}, now);
+  SeenInstance ended;
+  ended.id = id;
+  ended.state = SeenInstance::State::ending;
+  controller->apply(InstancesListed{{ended}, now}, now);
+  EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::lost);
+}
+
+TEST_F(ControllerTest, TakesUpAClaimThatItHasForgotten) {
+  start();
+  SeenInstance found;
+  found.id = InstanceId("i-9");
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  found.intent = IntentId("int-9");
+  controller->apply(InstancesListed{{found}, now}, now);
+  CiJob job;
+  job.id = "j";
+  job.labels = {"linux"};
+  job.state = CiJobState::claimed;
+  job.lease = LeaseId("lea-9");
+  job.instance = found.id;
+  job.queued_at = now;
+  listed = {job};
+  list();
+  plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::busy);
+  EXPECT_EQ(controller->fleet().find(LeaseId("lea-9"))->state, LeaseState::started);
+}
+
+TEST_F(ControllerTest, EndedJobsStayEndedWhateverComesLate) {
+  start();
+  queue(1);
+  plan();
+  make_ready(answer_launches().at(0));
+  plan();
+  finish_lease(controller->fleet().leases().begin()->first);
+  now += 1s;
+  list();
+  plan();
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j0"))->state, JobState::finished);
+  EXPECT_EQ(planned(), 0);
+}
+
+TEST_F(ControllerTest, StoppedInstancesAreStartedBeforeNewOnesAreLaunched) {
+  config.pools["linux"].stopped_count = 1;
+  config.pools["linux"].on_demand = OnDemandRule::only;
+  start();
+  PoolOffers offers;
+  offers.offerings = {{{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
+  controller->apply(PoolResolved{PoolName("linux"), offers}, now);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  plan();
+  ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopping);
+  SeenInstance seen;
+  seen.id = id;
+  seen.state = SeenInstance::State::stopped;
+  controller->apply(InstancesListed{{seen}, now}, now);
+  ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  queue(1);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::starting);
+}
+
+TEST(Labels, MatchSubsetsExactSetsSizesAndPoolNames) {
+  Pool pool;
+  pool.name = PoolName("Linux");
+  pool.labels = {"Linux", "x64"};
+  pool.sizes = {{"large", "m7i.2xlarge"}};
+  EXPECT_TRUE(matches_labels(pool, normal_labels({"LINUX"})));
+  EXPECT_TRUE(matches_labels(pool, normal_labels({"x64", "linux", "linux"})));
+  EXPECT_FALSE(matches_labels(pool, normal_labels({"linux", "gpu"})));
+  EXPECT_TRUE(matches_labels(pool, normal_labels({"linux", "size:large"})));
+  EXPECT_FALSE(matches_labels(pool, normal_labels({"linux", "size:huge"})));
+  EXPECT_TRUE(matches_labels(pool, normal_labels({"pool:linux"})));
+  EXPECT_FALSE(matches_labels(pool, normal_labels({"pool:other"})));
+  EXPECT_EQ(type_of_size(pool, {"size:large"}), "m7i.2xlarge");
+  pool.match = LabelMatch::exact;
+  EXPECT_FALSE(matches_labels(pool, normal_labels({"linux"})));
+  EXPECT_TRUE(matches_labels(pool, normal_labels({"linux", "x64"})));
+}
+
+}  // namespace
+}  // namespace muster

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fleet/pool.hpp"
+
+namespace muster {
+
+/// Sorted, each once, in lower case: labels are compared without case, as GitHub and GitLab do.
+[[nodiscard]] std::vector<std::string> normal_labels(std::vector<std::string> labels);
+
+/// Whether the pool's machines are what the job asks for. `size:NAME` is one of the pool's sizes;
+/// `pool:NAME` is the pool itself. `wanted` is normal.
+[[nodiscard]] bool matches_labels(const Pool& pool, const std::vector<std::string>& wanted);
+
+/// The instance type that a `size:NAME` label asks for; nothing without one.
+[[nodiscard]] std::optional<std::string> type_of_size(const Pool& pool,
+                                                      const std::vector<std::string>& wanted);
+
+/// `linux,x64`
+[[nodiscard]] std::string join_labels(const std::vector<std::string>& labels);
+
+}  // namespace muster

@@ -1,0 +1,390 @@
+#include "fleet/planner.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "fleet/labels.hpp"
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kAgeing = 10min;   // A waiting job's priority rises by one in this time.
+constexpr Duration kEndedKept = 24h;  // A late word on a job that has ended finds it.
+constexpr std::size_t kEndedMax = 20'000;
+constexpr Duration kBootGrace =
+    30s;  // Beyond `boot_timeout`: what time the machine's own task needs.
+
+}  // namespace
+
+std::string IdSource::next(const std::string& prefix) {
+  const auto draw = [this] {
+    state_ += 0x9e3779b97f4a7c15ULL;
+    std::uint64_t z = state_;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+  };
+  const std::uint64_t first = draw();
+  return fmt::format("{}{:016x}{:08x}", prefix, first, static_cast<std::uint32_t>(draw()));
+}
+
+const Pool* Planner::find_pool(const PoolName& name) const {
+  const auto found = parts_.config.pools.find(name.value());
+  return found == parts_.config.pools.end() ? nullptr : &found->second;
+}
+
+PoolMode Planner::mode_of(const PoolName& name) const {
+  if (parts_.modes.empty()) return PoolMode::open;
+  const auto found = parts_.modes.find(name);
+  return found == parts_.modes.end() ? PoolMode::open : found->second;
+}
+
+std::vector<SizedPool> Planner::pools_for(const std::vector<std::string>& labels) const {
+  std::vector<std::pair<int, SizedPool>> found;
+  for (const auto& [name, pool] : parts_.config.pools) {
+    if (!matches_labels(pool, labels)) continue;
+    found.emplace_back(-pool.priority,
+                       SizedPool{pool.name, type_of_size(pool, labels).value_or("")});
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<SizedPool> pools;
+  for (auto& [order, pool] : found) pools.push_back(std::move(pool));
+  return pools;
+}
+
+const std::vector<SizedPool>& Planner::matches_of(const std::vector<std::string>& labels) {
+  constexpr std::size_t kKept = 10'000;
+  if (matches_.size() > kKept) matches_.clear();
+  const auto [place, is_new] = matches_.try_emplace(labels);
+  if (is_new) place->second = pools_for(labels);
+  return place->second;
+}
+
+void Planner::may_change_at(std::optional<TimePoint> at) {
+  if (at && (!next_ || *at < *next_)) next_ = at;
+}
+
+std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
+  inputs_ = inputs;
+  now_ = inputs.now;
+  next_.reset();
+  coming_.clear();
+  wishes_.clear();
+  wished_.clear();
+  waiting_.clear();
+  wished_total_ = 0;
+  wished_vcpus_ = 0;
+  short_by_ = 0;
+  wished_usd_ = 0;
+  expire_ended_jobs();
+  expire();
+  measure();
+  gather();
+  assign();
+  count_supply();
+  place_waiting();
+  fill_idle();
+  launch();
+  scale_in();
+  note_reasons();
+  // Schedules turn with the minute.
+  const auto& pools = parts_.config.pools;
+  const bool has_schedule = std::any_of(
+      pools.begin(), pools.end(), [](const auto& one) { return !one.second.schedule.empty(); });
+  if (has_schedule) may_change_at(std::chrono::floor<std::chrono::minutes>(now_) + 1min);
+  return next_;
+}
+
+void Planner::expire_ended_jobs() {
+  const auto& ended = parts_.fleet.ended_jobs();
+  while (!ended.empty()) {
+    const auto [at, id] = *ended.begin();
+    if (ended.size() <= kEndedMax && now_ - at < kEndedKept) break;
+    parts_.fleet.remove(id);
+  }
+}
+
+void Planner::expire() {
+  const bool is_known = expired_version_ == parts_.fleet.phase_version();
+  if (is_known && (!expire_at_ || now_ < *expire_at_)) return may_change_at(expire_at_);
+  const std::optional<TimePoint> others = std::exchange(next_, std::nullopt);
+  // Moves between phases leave the map as it is.
+  for (const auto& [id, instance] : parts_.fleet.instances()) expire_instance(instance);
+  expire_at_ = next_;
+  expired_version_ = parts_.fleet.phase_version();
+  may_change_at(others);
+}
+
+void Planner::expire_instance(const Instance& instance) {
+  const Pool* pool = find_pool(instance.pool);
+  const bool is_coming = instance.phase == InstancePhase::pending ||
+                         instance.phase == InstancePhase::booting ||
+                         instance.phase == InstancePhase::starting;
+  const auto end = [&](const std::string& why) {
+    parts_.fleet.edit(instance.id).reason = why;
+    parts_.fleet.move(instance.id, InstancePhase::terminating, now_);
+  };
+  if (is_coming) {
+    const Duration most = (pool != nullptr ? pool->boot_timeout : Duration(5min)) + kBootGrace;
+    const TimePoint due = std::max(instance.launched_at, instance.phase_since) + most;
+    if (now_ < due) return may_change_at(due);
+    if (instance.is_adopted) {
+      // It may have a job: one that answers is asked, one that nobody can have claimed may go.
+      const bool may_go = inputs_.knows_claims && now_ - instance.contact_at > 2min;
+      if (may_go) end("found by its tags, and not to be reached");
+      return may_change_at(now_ + 1min);
+    }
+    parts_.market.boot_failed(instance.pool, "it was not usable in time", now_);
+    return end("was not usable within boot_timeout");
+  }
+  if (instance.phase == InstancePhase::idle && pool == nullptr && !instance.is_protected) {
+    return end("its pool is no more in the configuration");
+  }
+  if (pool == nullptr || pool->max_life == Duration{}) return;
+  const TimePoint due = instance.launched_at + pool->max_life;
+  const bool is_in_use =
+      instance.phase == InstancePhase::idle || instance.phase == InstancePhase::busy;
+  if (is_in_use && now_ < due) return may_change_at(due);
+  if (instance.phase == InstancePhase::idle && !instance.is_protected) {
+    end("has reached max_life");
+  } else if (instance.phase == InstancePhase::busy) {
+    // One that was not started yet is left to start: it can still be given back.
+    const Lease* lease = parts_.fleet.find(instance.lease);
+    const bool can_end =
+        lease != nullptr && !lease->is_cancelled && lease->state == LeaseState::started;
+    if (!can_end) return;
+    Lease& changed = parts_.fleet.edit(lease->id);
+    changed.is_cancelled = true;
+    changed.reason = "its instance has reached max_life";
+  }
+}
+
+void Planner::gather() {
+  cursors_.clear();
+  tenant_active_.clear();
+  for (auto& [key, demand] : parts_.fleet.demand()) {
+    Cursor cursor;
+    cursor.key = &key;
+    cursor.demand = &demand;
+    cursor.pools = matches_of(key.labels);
+    cursor.next = demand.jobs.begin();
+    if (cursor.pools.empty()) {
+      cursor.is_blocked = true;
+      cursor.reason = {WaitCause::no_pool,
+                       fmt::format("no pool has the labels [{}]", join_labels(key.labels)), now_,
+                       std::nullopt};
+    }
+    cursors_.push_back(std::move(cursor));
+    tenant_active_.emplace(key.tenant, parts_.fleet.tenant_count(key.tenant));
+  }
+}
+
+Planner::Cursor* Planner::best_cursor() {
+  Cursor* best = nullptr;
+  const auto share = [&](const Cursor& cursor) {
+    const auto tenant = parts_.config.tenants.find(cursor.key->tenant);
+    const int weight = tenant == parts_.config.tenants.end() ? 1 : tenant->second.weight;
+    return static_cast<double>(tenant_active_[cursor.key->tenant]) / weight;
+  };
+  const auto rank = [&](const Cursor& cursor) {
+    const Duration age = now_ - cursor.next->first;
+    return cursor.key->priority + static_cast<double>(age.count()) / kAgeing.count();
+  };
+  for (Cursor& cursor : cursors_) {
+    if (cursor.is_blocked || cursor.next == cursor.demand->jobs.end()) continue;
+    if (best == nullptr) {
+      best = &cursor;
+      continue;
+    }
+    const double here = share(cursor);
+    const double there = share(*best);
+    if (here < there || (here == there && rank(cursor) > rank(*best))) best = &cursor;
+  }
+  return best;
+}
+
+/// Limits of jobs, whatever instances there are.
+bool Planner::is_limited(Cursor& cursor) {
+  const Limits& limits = parts_.config.limits;
+  const auto block = [&](WaitCause cause, std::string text) {
+    cursor.is_blocked = true;
+    cursor.reason = {cause, std::move(text), now_, std::nullopt};
+    return true;
+  };
+  const int running = parts_.fleet.repository_count(cursor.key->repository);
+  if (limits.repository_jobs > 0 && running >= limits.repository_jobs) {
+    return block(WaitCause::repository_limit,
+                 fmt::format("{} runs {} jobs, and limits.repository_jobs is {}",
+                             cursor.key->repository, running, limits.repository_jobs));
+  }
+  for (const std::string& label : cursor.key->labels) {
+    const auto limit = limits.labels.find(label);
+    if (limit == limits.labels.end()) continue;
+    const int most = static_cast<int>(parse_decimal(limit->second).value_or(0));
+    const int with_label = parts_.fleet.label_count(label);
+    if (with_label < most) continue;
+    return block(WaitCause::label_limit,
+                 fmt::format("{} jobs with label {} run, and limits.labels.{} is {}", with_label,
+                             label, label, most));
+  }
+  return false;
+}
+
+void Planner::lease(const JobId& job_id, const InstanceId& instance_id) {
+  Lease lease;
+  lease.id = LeaseId(parts_.ids.next("lea-"));
+  lease.job = job_id;
+  lease.instance = instance_id;
+  lease.created_at = now_;
+  parts_.fleet.move(job_id, JobState::leased, now_);
+  Job& job = parts_.fleet.edit(job_id);
+  job.lease = lease.id;
+  ++job.lease_count;
+  parts_.fleet.move(instance_id, InstancePhase::busy, now_);
+  parts_.fleet.edit(instance_id).lease = lease.id;
+  parts_.fleet.add(std::move(lease));
+}
+
+/// The one that became idle last: the others grow old together, and go. One that this process has
+/// not heard of may have a job that the store has forgotten.
+std::optional<InstanceId> Planner::find_ready(const SizedPool& at) const {
+  const Supply::ByTime& idle = parts_.fleet.supply_of(at).idle;
+  for (auto one = idle.rbegin(); one != idle.rend(); ++one) {
+    if (parts_.fleet.find(one->second)->contact_at != TimePoint{}) return one->second;
+  }
+  return std::nullopt;
+}
+
+void Planner::assign() {
+  while (Cursor* cursor = best_cursor()) {
+    if (is_limited(*cursor)) continue;
+    std::optional<InstanceId> ready;
+    for (const SizedPool& one : cursor->pools) {
+      if (!ready && mode_of(one.pool) == PoolMode::open) ready = find_ready(one);
+    }
+    if (!ready) {
+      cursor->is_blocked = true;
+      cursor->reason = {};
+      continue;
+    }
+    const InstanceId instance = *ready;
+    const JobId job = cursor->next->second;
+    ++cursor->next;
+    ++tenant_active_[cursor->key->tenant];
+    const bool was_last = cursor->demand->jobs.size() == 1;
+    lease(job, instance);
+    // The group goes with its last job.
+    if (was_last) {
+      cursors_.erase(cursors_.begin() + (cursor - cursors_.data()));
+    }
+  }
+  // Blocked by a limit stays so; the others go on to wait for instances.
+  for (Cursor& cursor : cursors_) {
+    cursor.is_blocked = cursor.reason.cause != WaitCause::none;
+    cursor.next = cursor.demand->jobs.begin();
+  }
+}
+
+int Planner::late_count(const Pool& pool, const Supply& supply) {
+  if (pool.hedge_after == Duration{}) return 0;
+  int late = 0;
+  for (const auto& [at, id] : supply.booting) {
+    if (now_ - at < pool.hedge_after) {
+      may_change_at(at + pool.hedge_after);
+      break;
+    }
+    ++late;
+  }
+  // Bounded: a cloud that is slow as a whole is not asked for everything twice.
+  const int most = std::max(2, static_cast<int>(supply.booting.size()) / 10);
+  return std::min(late, most);
+}
+
+void Planner::count_supply() {
+  for (const auto& [at, supply] : parts_.fleet.supply()) {
+    const Pool* pool = find_pool(at.pool);
+    if (pool == nullptr) continue;
+    const int booting = static_cast<int>(supply.booting.size());
+    coming_[at] = supply.requested + booting - late_count(*pool, supply);
+  }
+}
+
+/// Lets waiting jobs count on what comes, and wishes for what is missing.
+bool Planner::place(Cursor& cursor, int count) {
+  for (const SizedPool& at : cursor.pools) {
+    int& coming = coming_[at];
+    if (coming <= 0 || mode_of(at.pool) != PoolMode::open) continue;
+    const int used = std::min(coming, count);
+    coming -= used;
+    waiting_[at] += used;
+    std::advance(cursor.next, used);
+    tenant_active_[cursor.key->tenant] += used;
+    const Supply& supply = parts_.fleet.supply_of(at);
+    const bool is_booting = !supply.booting.empty();
+    cursor.reason = {is_booting ? WaitCause::booting : WaitCause::launching,
+                     is_booting
+                         ? fmt::format("an instance of pool {} is on its way", at.pool.value())
+                         : fmt::format("an instance of pool {} was asked for", at.pool.value()),
+                     now_, std::nullopt};
+    return true;
+  }
+  std::optional<WaitReason> first_reason;
+  for (const SizedPool& at : cursor.pools) {
+    const Room room = room_for(at);
+    if (room.count <= 0) {
+      if (!first_reason) first_reason = room.reason;
+      may_change_at(room.reason.next);
+      continue;
+    }
+    const int wished = std::min(room.count, count);
+    wish_for(
+        at, wished,
+        fmt::format("{} job{} for [{}]", cursor.demand->jobs.size(),
+                    cursor.demand->jobs.size() == 1 ? "" : "s", join_labels(cursor.key->labels)));
+    waiting_[at] += wished;
+    std::advance(cursor.next, wished);
+    tenant_active_[cursor.key->tenant] += wished;
+    cursor.reason = {WaitCause::launching,
+                     fmt::format("an instance of pool {} is being launched", at.pool.value()), now_,
+                     std::nullopt};
+    return true;
+  }
+  cursor.is_blocked = true;
+  cursor.reason = first_reason.value_or(WaitReason{});
+  const bool is_short = cursor.reason.cause == WaitCause::cluster_limit ||
+                        cursor.reason.cause == WaitCause::vcpu_limit;
+  if (is_short) short_by_ += count;
+  if (!cursor.pools.empty()) {
+    waiting_[cursor.pools.front()] +=
+        static_cast<int>(std::distance(cursor.next, cursor.demand->jobs.end()));
+  }
+  return false;
+}
+
+void Planner::place_waiting() {
+  const bool is_shared = tenant_active_.size() > 1;
+  while (Cursor* cursor = best_cursor()) {
+    if (is_limited(*cursor)) continue;
+    const auto rest = std::distance(cursor->next, cursor->demand->jobs.end());
+    static_cast<void>(place(*cursor, is_shared ? 1 : static_cast<int>(rest)));
+  }
+}
+
+void Planner::note_reasons() {
+  for (Cursor& cursor : cursors_) {
+    WaitReason& kept = cursor.demand->reason;
+    if (kept.cause == cursor.reason.cause) {
+      kept.text = cursor.reason.text;
+      kept.next = cursor.reason.next;
+      continue;
+    }
+    kept = cursor.reason;
+    kept.since = now_;
+  }
+}
+
+}  // namespace muster

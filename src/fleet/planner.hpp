@@ -1,0 +1,157 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fleet/config.hpp"
+#include "fleet/fleet.hpp"
+#include "fleet/market.hpp"
+
+namespace muster {
+
+/// New ids, from one number drawn by the shell: the core itself draws nothing.
+class IdSource {
+ public:
+  explicit IdSource(std::uint64_t seed) : state_(seed) {}
+  /// `prefix` and 24 hexadecimal digits.
+  std::string next(const std::string& prefix);
+
+ private:
+  std::uint64_t state_;
+};
+
+/// How many instances the cloud's rate limits let through now.
+struct LaunchRoom {
+  int instances = 1 << 30;
+  std::optional<TimePoint> next;  ///< When there is more.
+};
+
+/// What the planner is told of the moment.
+struct PlanInputs {
+  TimePoint now{};
+  LaunchRoom run;    ///< By single launches (EC2: RunInstances).
+  LaunchRoom fleet;  ///< By fleets (EC2: CreateFleet).
+  bool can_launch = true;
+  bool knows_claims = true;  ///< Every CI server has said which jobs are whose.
+};
+
+/// What people have said of a pool.
+enum class PoolMode { open, paused, draining };
+
+/// Decides what the fleet does next: which job gets which instance, what is launched where, what
+/// ends. Demand is counted per set of labels, never pinned to one instance. It changes the fleet;
+/// everything it does not do has a reason, kept with the demand.
+class Planner {
+ public:
+  struct Parts {
+    Fleet& fleet;
+    const Config& config;
+    Market& market;
+    IdSource& ids;
+    const std::map<PoolName, PoolMode>& modes;
+  };
+  explicit Planner(Parts parts) : parts_(parts) {}
+
+  /// When something may change by time alone; nothing: only by an event.
+  std::optional<TimePoint> plan(const PlanInputs& inputs);
+
+  /// The idle instances that a pool wants now.
+  [[nodiscard]] int idle_target(const Pool& pool, TimePoint now) const;
+
+  /// The pools for jobs with these labels, the one to be asked first in front.
+  [[nodiscard]] std::vector<SizedPool> pools_for(const std::vector<std::string>& labels) const;
+
+  /// Takes launches of before a restart into account.
+  void remember_launch(TimePoint at, int count) { launched_.emplace_back(at, count); }
+
+  /// The configuration is another one.
+  void forget_matches() {
+    matches_.clear();
+    expired_version_ = -1;
+    scheduled_.clear();
+  }
+
+ private:
+  /// A group of equal jobs during one pass.
+  struct Cursor {
+    const Demand::Key* key = nullptr;
+    Demand* demand = nullptr;
+    std::vector<SizedPool> pools;
+    std::set<std::pair<TimePoint, JobId>>::const_iterator next;
+    bool is_blocked = false;
+    WaitReason reason;
+  };
+  struct Wish {
+    int count = 0;
+    std::string reason;
+  };
+  struct Room {
+    int count = 0;
+    WaitReason reason;
+  };
+
+  [[nodiscard]] const Pool* find_pool(const PoolName& name) const;
+  [[nodiscard]] PoolMode mode_of(const PoolName& name) const;
+  const std::vector<SizedPool>& matches_of(const std::vector<std::string>& labels);
+  void may_change_at(std::optional<TimePoint> at);
+  void expire();
+  void expire_ended_jobs();
+  void expire_instance(const Instance& instance);
+  void gather();
+  [[nodiscard]] Cursor* best_cursor();
+  [[nodiscard]] bool is_limited(Cursor& cursor);
+  [[nodiscard]] std::optional<InstanceId> find_ready(const SizedPool& at) const;
+  void assign();
+  void lease(const JobId& job, const InstanceId& instance);
+  void count_supply();
+  void place_waiting();
+  bool place(Cursor& cursor, int count);
+  void measure();
+  [[nodiscard]] int scheduled_idle(const Pool& pool, TimePoint now) const;
+  [[nodiscard]] int target_of(const PoolName& pool) const;
+  void fill_idle();
+  [[nodiscard]] Room room_for(const SizedPool& pool);
+  [[nodiscard]] int late_count(const Pool& pool, const Supply& supply);
+  void launch();
+  void launch_for(const SizedPool& pool, const Wish& wish);
+  int start_stopped(const SizedPool& pool, int count);
+  void add_intent(const SizedPool& pool, const Market::Choice& choice, int count,
+                  const std::string& reason);
+  void scale_in();
+  void scale_in(const SizedPool& at, const Pool& pool, const Supply& supply);
+  void replace_old(const SizedPool& at, const Pool& pool);
+  void note_reasons();
+  [[nodiscard]] double usd_reserved() const;
+  [[nodiscard]] int vcpus_live() const;
+  void wish_for(const SizedPool& at, int count, const std::string& reason);
+
+  Parts parts_;
+  PlanInputs inputs_;
+  TimePoint now_{};
+  std::optional<TimePoint> next_;
+  std::optional<TimePoint> expire_at_;  // When the next instance is too old for something.
+  long expired_version_ = -1;
+  std::map<std::vector<std::string>, std::vector<SizedPool>> matches_;
+  std::vector<Cursor> cursors_;
+  std::map<SizedPool, int> coming_;   // Instances on their way that nothing is counted on yet.
+  std::map<SizedPool, Wish> wishes_;  // Launches to be made.
+  std::map<SizedPool, int> waiting_;  // Jobs that found no instance.
+  std::map<PoolName, int> wished_;
+  std::map<std::string, int> tenant_active_;
+  int wished_total_ = 0;
+  int short_by_ = 0;  // Jobs for which limits of the cluster leave no room.
+  long wished_vcpus_ = 0;
+  double wished_usd_ = 0;
+  mutable std::map<PoolName, int> scheduled_;  // By schedules, in this minute.
+  mutable TimePoint scheduled_at_{};
+  int plan_size_ = 0;                               // Instances, if all went as it should.
+  int ending_ = 0;                                  // Instances that are on their way out.
+  std::map<PoolName, int> targets_;                 // Of idle instances, where there are any.
+  std::deque<std::pair<TimePoint, int>> launched_;  // In the last minute.
+};
+
+}  // namespace muster

@@ -1,0 +1,374 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "fleet/planner.hpp"
+
+// What is launched, started, stopped and ended.
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kAnswerTime = 3s;    // So long a launch may be in flight before another goes.
+constexpr Duration kReservedTime = 1h;  // What an instance is expected to cost from now on.
+constexpr int kRunMax = 1000;           // Instances a call (EC2: the resource bucket's size).
+constexpr int kFleetMax = 10'000;       // Target capacity (EC2: CreateFleet, Type instant).
+
+}  // namespace
+
+/// Schedules turn with the minute, so they are read once in each.
+int Planner::scheduled_idle(const Pool& pool, TimePoint now) const {
+  const auto minute = std::chrono::floor<std::chrono::minutes>(now);
+  if (minute != scheduled_at_) {
+    scheduled_.clear();
+    scheduled_at_ = minute;
+  }
+  const auto [place, is_new] = scheduled_.try_emplace(pool.name, 0);
+  if (!is_new) return place->second;
+  for (const auto& [name, schedule] : pool.schedule) {
+    if (schedule.idle_count > place->second && schedule.holds(now)) {
+      place->second = schedule.idle_count;
+    }
+  }
+  return place->second;
+}
+
+int Planner::idle_target(const Pool& pool, TimePoint now) const {
+  if (mode_of(pool.name) != PoolMode::open) return 0;
+  int target = std::max(pool.idle.count, pool.schedule.empty() ? 0 : scheduled_idle(pool, now));
+  if (const auto factor = parse_decimal(pool.idle.scale_factor)) {
+    const int busy = parts_.fleet.supply_of({pool.name, ""}).busy;
+    const int most = pool.idle.count_max > 0 ? pool.idle.count_max : pool.max_instances;
+    target = std::max(target, std::min(most, static_cast<int>(std::ceil(busy * *factor))));
+  }
+  return target;
+}
+
+int Planner::vcpus_live() const {
+  int vcpus = 0;
+  for (const auto& [id, instance] : parts_.fleet.instances()) {
+    if (instance.phase != InstancePhase::stopped) vcpus += instance.vcpus;
+  }
+  for (const auto& [id, intent] : parts_.fleet.intents()) {
+    if (intent.state == IntentState::open) vcpus += intent.count * intent.vcpus;
+  }
+  return vcpus;
+}
+
+void Planner::wish_for(const SizedPool& at, int count, const std::string& reason) {
+  Wish& wish = wishes_[at];
+  wish.count += count;
+  if (wish.reason.empty()) wish.reason = reason;
+  wished_[at.pool] += count;
+  wished_total_ += count;
+  const Market::Choice choice = parts_.market.choose(*find_pool(at.pool), at.size, now_);
+  if (choice.offerings.empty()) return;
+  wished_vcpus_ += static_cast<long>(count) * choice.vcpus_max();
+  wished_usd_ += count * choice.usd_max();
+}
+
+/// What the instances there are have cost today and are expected to cost.
+double Planner::usd_reserved() const {
+  const double hours = std::chrono::duration<double, std::ratio<3600>>(kReservedTime).count();
+  double usd = parts_.fleet.usd_spent(now_);
+  for (const auto& [id, instance] : parts_.fleet.instances()) {
+    if (instance.phase != InstancePhase::stopped) usd += instance.usd_per_hour * hours;
+  }
+  for (const auto& [id, intent] : parts_.fleet.intents()) {
+    if (intent.state == IntentState::open) usd += intent.count * intent.usd_per_hour * hours;
+  }
+  return usd;
+}
+
+Planner::Room Planner::room_for(const SizedPool& at) {
+  const Pool* pool = find_pool(at.pool);
+  Room room{kFleetMax, {}};
+  const auto narrow = [&](int count, WaitCause cause, const std::string& text,
+                          std::optional<TimePoint> next = std::nullopt) {
+    if (count >= room.count) return;
+    room.count = std::max(0, count);
+    room.reason = {cause, text, now_, next};
+  };
+  if (pool == nullptr) return {0, {WaitCause::no_pool, "its pool is gone", now_, std::nullopt}};
+  const std::string& name = at.pool.value();
+  if (!inputs_.can_launch) {
+    narrow(0, WaitCause::store_unavailable, "the store cannot be written, so nothing is launched");
+  }
+  const PoolMode mode = mode_of(at.pool);
+  if (mode == PoolMode::paused)
+    narrow(0, WaitCause::paused, fmt::format("pool {} is paused", name));
+  if (mode == PoolMode::draining) {
+    narrow(0, WaitCause::draining, fmt::format("pool {} is being drained", name));
+  }
+  const int live = parts_.fleet.live_count(at.pool) + wished_[at.pool];
+  narrow(pool->max_instances - live, WaitCause::pool_limit,
+         fmt::format("pool {} has {} instances, and max_instances is {}", name, live,
+                     pool->max_instances));
+  const Limits& limits = parts_.config.limits;
+  const int all = parts_.fleet.live_count() + wished_total_;
+  if (limits.instances > 0) {
+    narrow(limits.instances - all, WaitCause::cluster_limit,
+           fmt::format("the cluster has {} instances, and limits.instances is {}", all,
+                       limits.instances));
+  }
+  const Supply& supply = parts_.fleet.supply_of(at);
+  if (pool->growth_limit > 0) {
+    const int growing =
+        supply.requested + static_cast<int>(supply.booting.size()) + wishes_[at].count;
+    narrow(pool->growth_limit - growing, WaitCause::growth_limit,
+           fmt::format("{} instances of pool {} are on their way, and growth_limit is {}", growing,
+                       name, pool->growth_limit));
+  }
+  // A brake: whatever goes wrong, there are never far more instances than jobs and reserve.
+  narrow(2 * plan_size_ + 2 - all + ending_, WaitCause::launch_freeze,
+         fmt::format("there are {} instances where {} are planned: nothing more is launched", all,
+                     plan_size_));
+  WaitReason circuit;
+  // Half open, one may try: those that are wished for already count.
+  narrow(parts_.market.circuit_room(at.pool, now_, circuit) - wished_[at.pool],
+         circuit.cause == WaitCause::none ? WaitCause::circuit_open : circuit.cause,
+         circuit.text.empty() ? fmt::format("one machine of pool {} is tried", name) : circuit.text,
+         circuit.next);
+  if (room.count <= 0) return room;
+  const Market::Choice choice = parts_.market.choose(*pool, at.size, now_);
+  if (choice.offerings.empty()) {
+    return {0, choice.reason};
+  }
+  const int vcpus = choice.vcpus_max();
+  if (limits.vcpus > 0) {
+    const long used = vcpus_live() + wished_vcpus_;
+    // What is not known is not launched: a limit that can be passed is none.
+    const long more = vcpus > 0 ? (limits.vcpus - used) / vcpus : 0;
+    narrow(static_cast<int>(std::max(0L, more)), WaitCause::vcpu_limit,
+           fmt::format("the cluster has {} vCPUs, and limits.vcpus is {}", used, limits.vcpus));
+  }
+  if (const auto most = parse_decimal(limits.usd_per_day)) {
+    const double used = usd_reserved() + wished_usd_;
+    const double more = choice.usd_max() > 0 ? (*most - used) / choice.usd_max() : 0;
+    narrow(static_cast<int>(std::floor(std::clamp(more, 0.0, double{kFleetMax}))),
+           WaitCause::budget,
+           fmt::format("today's instances cost ${:.2f}, with what they may still cost, and "
+                       "limits.usd_per_day is {}",
+                       used, limits.usd_per_day),
+           std::chrono::floor<std::chrono::days>(now_) + std::chrono::days{1});
+  }
+  if (limits.launches_per_minute > 0) {
+    while (!launched_.empty() && now_ - launched_.front().first >= 1min) launched_.pop_front();
+    int recent = wished_total_;
+    for (const auto& [when, count] : launched_) recent += count;
+    std::optional<TimePoint> next;
+    if (!launched_.empty()) next = launched_.front().first + 1min;
+    narrow(limits.launches_per_minute - recent, WaitCause::launch_rate_limit,
+           fmt::format("{} instances were launched in the last minute, and "
+                       "limits.launches_per_minute is {}",
+                       recent, limits.launches_per_minute),
+           next);
+  }
+  return room;
+}
+
+/// What the fleet would be if all went as it should.
+void Planner::measure() {
+  plan_size_ = 0;
+  ending_ = 0;
+  targets_.clear();
+  for (const auto& [key, demand] : parts_.fleet.demand()) {
+    plan_size_ += static_cast<int>(demand.jobs.size());
+  }
+  for (const auto& [name, pool] : parts_.config.pools) {
+    const int target = idle_target(pool, now_);
+    if (target > 0) targets_[pool.name] = target;
+    plan_size_ += target + pool.stopped_count;
+  }
+  for (const auto& [at, supply] : parts_.fleet.supply()) {
+    plan_size_ += supply.busy;
+    ending_ += supply.ending;
+  }
+}
+
+int Planner::target_of(const PoolName& pool) const {
+  const auto found = targets_.find(pool);
+  return found == targets_.end() ? 0 : found->second;
+}
+
+void Planner::fill_idle() {
+  for (const auto& [name, pool] : parts_.config.pools) {
+    const int target = target_of(pool.name);
+    if (target + pool.stopped_count == 0 || mode_of(pool.name) != PoolMode::open) continue;
+    const SizedPool at{pool.name, ""};
+    const Supply& supply = parts_.fleet.supply_of(at);
+    int stopping = 0;
+    for (const auto& [id, one] : parts_.fleet.instances()) {
+      if (pool.stopped_count == 0) break;
+      if (one.pool == pool.name && one.phase == InstancePhase::stopping) ++stopping;
+    }
+    const int kept = static_cast<int>(supply.stopped.size()) + stopping;
+    const int wanted = target + std::max(0, pool.stopped_count - kept);
+    int& coming = coming_[at];
+    const int missing = wanted - static_cast<int>(supply.idle.size()) - std::max(0, coming);
+    if (missing <= 0) continue;
+    const Room room = room_for(at);
+    may_change_at(room.reason.next);
+    const int count = std::min(missing, room.count);
+    if (count <= 0) continue;
+    wish_for(at, count, fmt::format("{} idle are wanted", wanted));
+  }
+}
+
+int Planner::start_stopped(const SizedPool& at, int count) {
+  int started = 0;
+  while (started < count && !parts_.fleet.supply_of(at).stopped.empty()) {
+    const InstanceId id = parts_.fleet.supply_of(at).stopped.begin()->second;
+    parts_.fleet.move(id, InstancePhase::starting, now_);
+    ++started;
+  }
+  return started;
+}
+
+void Planner::add_intent(const SizedPool& at, const Market::Choice& choice, int count,
+                         const std::string& reason) {
+  const Pool& pool = *find_pool(at.pool);
+  const PricedOffering& first = choice.offerings.front();
+  Intent intent;
+  intent.id = IntentId(parts_.ids.next("int-"));
+  intent.pool = at.pool;
+  intent.size = at.size;
+  intent.offering = first.offering;
+  intent.count = count;
+  intent.created_at = now_;
+  intent.reason = reason;
+  intent.usd_per_hour = first.usd_per_hour;
+  intent.vcpus = first.vcpus;
+  const int late = late_count(pool, parts_.fleet.supply_of(at));
+  intent.is_hedge = late > 0;
+  if (pool.order == OfferingOrder::fleet) {
+    for (const PricedOffering& one : choice.offerings) intent.offerings.push_back(one.offering);
+    // Whichever the cloud takes, no more than this was counted on.
+    intent.usd_per_hour = choice.usd_max();
+    intent.vcpus = choice.vcpus_max();
+  }
+  parts_.market.tried(at.pool, now_);
+  launched_.emplace_back(now_, count);
+  while (now_ - launched_.front().first >= 1min) launched_.pop_front();
+  parts_.fleet.add(std::move(intent));
+}
+
+void Planner::launch_for(const SizedPool& at, const Wish& wish) {
+  const int missing = wish.count - start_stopped(at, wish.count);
+  if (missing <= 0) return;
+  // The first goes at once; what arrives while it is in flight goes together.
+  for (const auto& [id, intent] : parts_.fleet.intents()) {
+    const bool is_same = intent.pool == at.pool && intent.size == at.size;
+    if (!is_same || intent.state != IntentState::open) continue;
+    if (now_ - intent.created_at >= kAnswerTime) continue;
+    return may_change_at(intent.created_at + kAnswerTime);
+  }
+  const Pool& pool = *find_pool(at.pool);
+  const Market::Choice choice = parts_.market.choose(pool, at.size, now_);
+  if (choice.offerings.empty()) return;
+  const bool is_fleet = pool.order == OfferingOrder::fleet;
+  const LaunchRoom& room = is_fleet ? inputs_.fleet : inputs_.run;
+  if (room.instances < missing) may_change_at(room.next);
+  const int count = std::min({missing, room.instances, is_fleet ? kFleetMax : kRunMax});
+  if (count > 0) {
+    add_intent(at, choice, count, wish.reason);
+    return;
+  }
+  for (Cursor& cursor : cursors_) {
+    const bool is_here =
+        cursor.reason.cause == WaitCause::launching &&
+        std::find(cursor.pools.begin(), cursor.pools.end(), at) != cursor.pools.end();
+    if (!is_here) continue;
+    cursor.reason = {WaitCause::throttled, "the account's rate of launches is used up", now_,
+                     room.next};
+  }
+}
+
+void Planner::launch() {
+  for (const auto& [at, wish] : wishes_) {
+    if (wish.count > 0) launch_for(at, wish);
+  }
+}
+
+void Planner::scale_in() {
+  std::vector<SizedPool> places;
+  for (const auto& [at, supply] : parts_.fleet.supply()) places.push_back(at);
+  for (const SizedPool& at : places) {
+    const Pool* pool = find_pool(at.pool);
+    if (pool == nullptr) continue;
+    scale_in(at, *pool, parts_.fleet.supply_of(at));
+    replace_old(at, *pool);
+  }
+}
+
+void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supply) {
+  if (waiting_[at] > 0 && mode_of(at.pool) == PoolMode::open) return;
+  const int target = at.size.empty() ? target_of(pool.name) : 0;
+  int surplus = static_cast<int>(supply.idle.size()) - target;
+  // A job that waits goes before another pool's reserve.
+  const int given_up = std::min(short_by_, static_cast<int>(supply.idle.size()));
+  surplus = std::max(surplus, given_up);
+  const bool drains = mode_of(at.pool) == PoolMode::draining;
+  const Supply::ByTime idle = supply.idle;
+  int kept = static_cast<int>(supply.stopped.size());
+  for (const auto& [id, one] : parts_.fleet.instances()) {
+    if (one.pool == at.pool && one.phase == InstancePhase::stopping) ++kept;
+  }
+  for (const auto& [since, id] : idle) {
+    if (surplus <= 0) break;
+    const Instance& instance = *parts_.fleet.find(id);
+    const bool is_unknown = instance.contact_at == TimePoint{};
+    if (instance.is_protected || is_unknown) continue;
+    const bool can_stop = at.size.empty() && kept < pool.stopped_count && instance.job_count == 0 &&
+                          instance.offering.capacity_type == CapacityType::on_demand;
+    if (can_stop && !drains && short_by_ == 0) {
+      parts_.fleet.move(id, InstancePhase::stopping, now_);
+      ++kept;
+      --surplus;
+      continue;
+    }
+    const TimePoint due = std::max(since + pool.idle.time, instance.launched_at + pool.min_life);
+    const bool makes_room = short_by_ > 0;
+    if (!drains && !makes_room && now_ < due) {
+      may_change_at(due);
+      continue;
+    }
+    if (makes_room) --short_by_;
+    parts_.fleet.edit(id).reason = drains       ? "its pool is being drained"
+                                   : makes_room ? "makes room for a job that waits"
+                                                : "was idle for longer than idle.time";
+    parts_.fleet.move(id, InstancePhase::terminating, now_);
+    --surplus;
+  }
+}
+
+/// One at a time, so that the reserve stays up.
+void Planner::replace_old(const SizedPool& at, const Pool& pool) {
+  const PoolOffers* offers = parts_.market.offers_of(at.pool);
+  const Supply& supply = parts_.fleet.supply_of(at);
+  if (!supply.booting.empty() || supply.requested > 0) return;
+  // Not while there would be nothing in its place.
+  if (static_cast<int>(supply.idle.size()) < target_of(at.pool)) return;
+  if (room_for(at).count <= 0) return;
+  Supply::ByTime candidates = supply.idle;
+  candidates.insert(supply.stopped.begin(), supply.stopped.end());
+  for (const auto& [since, id] : candidates) {
+    const Instance& instance = *parts_.fleet.find(id);
+    const bool is_other = offers != nullptr && !offers->error && !instance.settings.empty() &&
+                          instance.settings != offers->settings;
+    const bool has_age = pool.max_age > Duration{};
+    const TimePoint due = instance.launched_at + pool.max_age;
+    const bool is_old = has_age && now_ >= due;
+    if (has_age && !is_old) may_change_at(due);
+    if ((!is_other && !is_old) || instance.is_protected) continue;
+    parts_.fleet.edit(id).reason =
+        is_old ? "is older than max_age" : "its pool's image or settings have changed";
+    parts_.fleet.move(id, InstancePhase::terminating, now_);
+    return may_change_at(now_ + 1s);
+  }
+}
+
+}  // namespace muster

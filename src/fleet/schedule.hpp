@@ -1,0 +1,43 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/time.hpp"
+#include "base/time_zone.hpp"
+
+namespace muster {
+
+/// When something holds: the five fields of cron, matched against the minute that the wall clock
+/// shows. `* 8-17 * * mon-fri` is from 8:00 to 17:59 on weekdays. As with cron, a day matches by
+/// its date or by its weekday when both are narrowed.
+class CronPeriod {
+ public:
+  /// Nothing for a text that is no such pattern.
+  static std::optional<CronPeriod> parse(const std::string& text);
+
+  [[nodiscard]] bool matches(const LocalTime& at) const;
+
+ private:
+  struct Field {
+    std::set<int> values;
+    bool is_any = false;
+  };
+  static std::optional<Field> parse_field(const std::string& text, std::size_t which);
+
+  std::array<Field, 5> fields_;  // Minute, hour, day of the month, month, weekday.
+};
+
+/// An idle count that holds for some of the time.
+struct Schedule {
+  std::string when;
+  std::string timezone = "UTC";
+  int idle_count = 0;
+
+  /// Whether it holds now. False for a pattern or a zone that is none.
+  [[nodiscard]] bool holds(TimePoint now) const;
+};
+
+}  // namespace muster
