@@ -19,6 +19,7 @@ struct LaunchSpec {
   TemplateRef launch_template;  ///< What this spec does not say is the template's.
   std::string root_device;      ///< Of the image; the disk policy applies to it.
   int count = 1;
+  bool takes_fewer = false;  ///< Fewer than `count` are welcome where there is no room for all.
   std::vector<std::string> security_groups;  ///< Ids.
   DiskPolicy disk;
   std::string iam_profile;

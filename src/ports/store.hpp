@@ -6,17 +6,10 @@
 #include "base/result.hpp"
 #include "base/strong.hpp"
 #include "base/task.hpp"
+#include "fleet/states.hpp"
 #include "ports/cloud.hpp"
 
 namespace muster {
-
-/// How far a launch has come. `open` and `launched` still owe an end.
-enum class IntentState {
-  open,      ///< Committed; the call may or may not have been made.
-  launched,  ///< The cloud has answered with instances.
-  refused,   ///< The cloud has said no; nothing was made.
-  ended,     ///< The instances were seen to be gone, or told to go.
-};
 
 /// A durable record of a launch about to be made.
 struct LaunchIntent {
