@@ -1,6 +1,7 @@
 #include "service/call_budget.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 namespace muster {
@@ -43,17 +44,48 @@ CallBudget::Rate CallBudget::published_resource_rate(const std::string& action) 
   return {0, 0};  // None.
 }
 
-CallBudget::Bucket& CallBudget::bucket_of(const std::string& name, Rate rate) {
+CallBudget::Bucket& CallBudget::bucket_of(const std::string& name, Rate rate, double share) {
   const auto [place, is_new] = buckets_.try_emplace(name);
   Bucket& bucket = place->second;
   if (is_new) {
     bucket.size = std::max(1.0, rate.size);  // Bursts are what a bucket is for.
-    bucket.refill_max = rate.refill * kShare;
+    bucket.refill_max = rate.refill * share;
     bucket.refill = bucket.refill_max;
     bucket.level = bucket.size;
     bucket.filled_at = clock_.monotonic();
   }
   return bucket;
+}
+
+CallBudget::Bucket& CallBudget::requests_of(const std::string& action) {
+  Bucket& bucket = bucket_of(action, published_rate(action), kShare);
+  fill(bucket);
+  return bucket;
+}
+
+CallBudget::Bucket* CallBudget::machines_of(const std::string& action) {
+  const Rate rate = published_resource_rate(action);
+  if (rate.size <= 0) return nullptr;
+  // Nobody else launches machines at the rate at which others ask questions: all of it is ours.
+  Bucket& bucket = bucket_of(action + " machines", rate, 1);
+  fill(bucket);
+  return &bucket;
+}
+
+CallBudget::Room CallBudget::room(const std::string& action) {
+  constexpr int kMany = 1 << 20;
+  const auto time_for = [](const Bucket& bucket, double level) {
+    const double seconds = std::max(0.0, level - bucket.level) / bucket.refill;
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)) + 1ms;
+  };
+  const Bucket& requests = requests_of(action);
+  Room room{kMany, time_for(requests, 1)};
+  if (const Bucket* machines = machines_of(action)) {
+    room.machines = static_cast<int>(std::max(0.0, std::floor(machines->level + 1e-9)));
+    room.more_in = std::max(room.more_in, time_for(*machines, std::floor(machines->level) + 1));
+  }
+  if (requests.level + 1e-9 < 1) room.machines = 0;
+  return room;
 }
 
 void CallBudget::fill(Bucket& bucket) {
@@ -73,24 +105,19 @@ Duration CallBudget::missing_time(const std::string& action, int resources) {
     const double seconds = (needed - bucket.level) / bucket.refill;
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds)) + 1us;
   };
-  Bucket& requests = bucket_of(action, published_rate(action));
-  fill(requests);
-  Duration wait = wait_for(requests, 1);
-  const Rate resource_rate = published_resource_rate(action);
-  if (resources > 0 && resource_rate.size > 0) {
-    Bucket& machines = bucket_of(action + " machines", resource_rate);
-    fill(machines);
-    wait = std::max(wait, wait_for(machines, resources));
-  }
+  Duration wait = wait_for(requests_of(action), 1);
+  const Bucket* machines = resources > 0 ? machines_of(action) : nullptr;
+  if (machines != nullptr) wait = std::max(wait, wait_for(*machines, resources));
   return wait;
 }
 
-bool CallBudget::is_first(const Waiter& waiter) const {
-  return std::none_of(waiters_.begin(), waiters_.end(), [&](const Waiter& other) {
+std::size_t CallBudget::waiting_before(const Waiter& waiter) const {
+  const auto count = std::count_if(waiters_.begin(), waiters_.end(), [&](const Waiter& other) {
     if (other.action != waiter.action || other.number == waiter.number) return false;
     if (other.priority != waiter.priority) return other.priority < waiter.priority;
     return other.number < waiter.number;
   });
+  return static_cast<std::size_t>(count);
 }
 
 CallPriority priority_of(const std::string& action) {
@@ -121,8 +148,12 @@ Task<> CallBudget::acquire(std::string action, CallPriority priority, int resour
   };
   const Place place(waiters_, waiter);
   while (true) {
-    if (!is_first(waiter)) {
-      co_await clock_.sleep(kLookAgain);
+    if (const std::size_t before = waiting_before(waiter); before > 0) {
+      // Far behind there is no need to look often.
+      const double turn = static_cast<double>(before) / requests_of(action).refill_max;
+      const auto nap =
+          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(turn / 4));
+      co_await clock_.sleep(std::clamp<Duration>(nap, kLookAgain, 1s));
       continue;
     }
     const Duration wait = missing_time(action, resources);
@@ -130,18 +161,15 @@ Task<> CallBudget::acquire(std::string action, CallPriority priority, int resour
     // In short naps: someone more urgent may come.
     co_await clock_.sleep(std::min<Duration>(wait, 50ms));
   }
-  Bucket& requests = bucket_of(action, published_rate(action));
+  Bucket& requests = requests_of(action);
   requests.level -= 1;
   requests.sent.push_back(clock_.monotonic());
-  const Rate resource_rate = published_resource_rate(action);
-  if (resources > 0 && resource_rate.size > 0) {
-    bucket_of(action + " machines", resource_rate).level -= resources;
-  }
+  Bucket* machines = resources > 0 ? machines_of(action) : nullptr;
+  if (machines != nullptr) machines->level -= resources;
 }
 
 void CallBudget::throttled(const std::string& action) {
-  Bucket& bucket = bucket_of(action, published_rate(action));
-  fill(bucket);
+  Bucket& bucket = requests_of(action);
   const double sent_rate = static_cast<double>(bucket.sent.size()) / seconds_of(kMeasured);
   bucket.refill = std::clamp(sent_rate * kCutTo, kRefillMin, bucket.refill_max);
   bucket.level = std::min(bucket.level, 0.0);

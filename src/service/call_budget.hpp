@@ -19,15 +19,22 @@ enum class CallPriority { terminate, launch, start, describe, tag, housekeeping 
 [[nodiscard]] CallPriority priority_of(const std::string& action);
 
 /// Keeps the calls of one account and region within what EC2 grants (EC2 developer guide, "Request
-/// throttling"): a token bucket an action, refilled at four fifths of the published rate. When
-/// EC2 throttles all the same, the bucket goes down to 70 % of the rate at which calls were sent,
-/// and grows back by 5 % a second.
+/// throttling"): a token bucket an action, refilled at four fifths of the published rate (those of
+/// machines: at all of it). When EC2 throttles all the same, the bucket goes down to 70 % of the
+/// rate at which calls were sent, and grows back by 5 % a second.
 class CallBudget {
  public:
   CallBudget(Clock& clock, const Log& log) : clock_(clock), log_(log) {}
 
   /// Ends when the call may be made: `resources` is how many machines it concerns.
   Task<> acquire(std::string action, CallPriority priority, int resources = 0);
+
+  /// How many machines a call of that action may concern right now, and when there is more.
+  struct Room {
+    int machines = 0;
+    Duration more_in{};
+  };
+  [[nodiscard]] Room room(const std::string& action);
 
   /// Tells of an answer that said "too fast".
   void throttled(const std::string& action);
@@ -55,11 +62,14 @@ class CallBudget {
     std::string action;
   };
 
-  Bucket& bucket_of(const std::string& name, Rate rate);
+  Bucket& bucket_of(const std::string& name, Rate rate, double share);
+  Bucket& requests_of(const std::string& action);
+  /// None where EC2 counts no machines.
+  Bucket* machines_of(const std::string& action);
   void fill(Bucket& bucket);
   /// How long until all that is needed is there; nothing if it is.
   [[nodiscard]] Duration missing_time(const std::string& action, int resources);
-  [[nodiscard]] bool is_first(const Waiter& waiter) const;
+  [[nodiscard]] std::size_t waiting_before(const Waiter& waiter) const;
 
   Clock& clock_;
   const Log& log_;

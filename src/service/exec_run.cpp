@@ -4,13 +4,11 @@
 
 #include "base/race.hpp"
 #include "service/boot_data.hpp"
-#include "service/persist.hpp"
+#include "service/bundle.hpp"
 #include "service/run_record.hpp"
 
 namespace muster {
 namespace {
-
-constexpr Duration kPatience = std::chrono::minutes{2};
 
 RunState state_of(StageOutcome outcome) {
   switch (outcome) {
@@ -36,36 +34,6 @@ std::string ExecRun::machine_id() const {
   return machine_ ? machine_->instance.id.value() : std::string();
 }
 
-Task<Status> ExecRun::unpack_bundle(Machine* machine, const ExecRunRequest* request) {
-  if (request->bundle.empty()) co_return Status();
-  const std::string& root = request->stage.root;
-  ExecRequest command;
-  command.command = fmt::format(
-      // Whole or not at all: an earlier part of the run may have done it, or have died at it.
-      "umask 077; if [ -d {0}/repo.git ]; then cat > /dev/null; exit 0; fi; "
-      "mkdir -p {0} && cat > {0}/repo.bundle && [ \"$(wc -c < {0}/repo.bundle)\" -eq {2} ] && "
-      "{{ command -v git > /dev/null || {{ echo 'the image has no git' >&2; exit 3; }}; }} && "
-      "rm -rf {0}/repo.part && git clone -q --bare {0}/repo.bundle {0}/repo.part && {1}"
-      "mv {0}/repo.part {0}/repo.git",
-      shell_quote(root),
-      request->bundle_ref.empty()
-          ? std::string()
-          : fmt::format("git -C {}/repo.part update-ref {} {} && ", shell_quote(root),
-                        shell_quote(request->bundle_ref), shell_quote(request->bundle_commit)),
-      request->bundle.size());
-  command.input = request->bundle;
-  Task<Result<ExecResult>> running = persist<ExecResult>(
-      parts_.clock, kPatience, [&]() -> Task<Result<ExecResult>> { return machine->run(command); });
-  const Result<ExecResult> result = co_await std::move(running);
-  if (!result) co_return within("copy the repository to", machine_id(), result.error());
-  if (result->exit.code == 0) co_return Status();
-  co_return fail(ErrorKind::unavailable,
-                 fmt::format("the repository cannot be unpacked on the machine: {}", result->err),
-                 result->exit.code == 3 ? "Install git with the pool's user_data, or bake it in."
-                                        : "Is its disk full?",
-                 "E0432");
-}
-
 Task<> ExecRun::keep_alive(Machine* machine, Duration dead_man) {
   while (true) {
     ExecRequest request;
@@ -84,24 +52,6 @@ Task<> ExecRun::keep_alive(Machine* machine, Duration dead_man) {
     co_await parts_.clock.sleep(pause);
   }
 }
-
-namespace {
-
-/// Keeps a run's steps in the store.
-class StoredJournal : public StepJournal {
- public:
-  StoredJournal(RunStore& runs, RunId run) : runs_(runs), run_(std::move(run)) {}
-  Task<Status> note(StepRecord record) override {
-    Task<Status> saving = runs_.save_step(run_, std::move(record));
-    co_return co_await std::move(saving);
-  }
-
- private:
-  RunStore& runs_;
-  RunId run_;
-};
-
-}  // namespace
 
 /// The machine of the run's earlier part, or a new one.
 Task<Status> ExecRun::obtain_machine(const ExecRunRequest* request) {
@@ -163,7 +113,9 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
   Result<StageResult> ended = fail(ErrorKind::cancelled, "interrupted");
   std::exception_ptr cancelled;
   try {
-    Task<Status> unpacking = unpack_bundle(machine->get(), request);
+    Bundle bundle{request->bundle, request->bundle_ref, request->bundle_commit};
+    Task<Status> unpacking =
+        unpack_bundle(**machine, parts_.clock, request->stage.root, std::move(bundle));
     const Status unpacked = co_await std::move(unpacking);
     if (!unpacked) {
       ended = tl::unexpected<Error>(unpacked.error());

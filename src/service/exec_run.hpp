@@ -70,7 +70,6 @@ class ExecRun {
   Task<> note_end(RunId run, StageOutcome outcome);
   Task<> forget_plan(RunId run);
   Task<Result<ExecRunResult>> finish_ended(ExecRunRequest request);
-  Task<Status> unpack_bundle(Machine* machine, const ExecRunRequest* request);
   Task<> keep_alive(Machine* machine, Duration dead_man);
   Task<> wait_for_end(Duration time_max);
   Task<> clean_up(ExecRunResult* result);

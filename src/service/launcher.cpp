@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
-#include "service/boot_data.hpp"
+#include "service/machine_identity.hpp"
+#include "service/pool_resolver.hpp"
 #include "wire/console.hpp"
-#include "wire/digest.hpp"
-#include "wire/openssh_key.hpp"
 
 namespace muster {
 namespace {
@@ -16,23 +14,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kUnknownOutcomeTries = 5;
-
-wire::SshKeyPair key_of(const Secret& cluster_secret, const IntentId& intent) {
-  const std::string seed =
-      wire::hkdf_sha256(cluster_secret.reveal(), "muster ssh key 1 " + intent.value(), 32);
-  return wire::ssh_key_of_seed(seed, "muster:" + intent.value());
-}
-
-std::map<std::string, std::string> tags_of(const Pool& pool, const std::string& cluster,
-                                           const IntentId& intent, const RunId& run) {
-  std::map<std::string, std::string> tags = pool.tags;
-  tags["Name"] = pool.instance_name.empty() ? "muster " + pool.name.value() : pool.instance_name;
-  tags["muster:cluster"] = cluster;
-  tags["muster:pool"] = pool.name.value();
-  tags["muster:intent"] = intent.value();
-  tags["muster:run"] = run.value();
-  return tags;
-}
 
 bool is_out_of_room(ErrorKind kind) {
   return kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
@@ -48,39 +29,6 @@ bool tells_that_it_never_was(ErrorKind kind) {
          kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
 }
 
-/// Adds what to correct when EC2 refuses something that the pool says, as far as it can be told.
-Error of_pool(const char* step, const Pool& pool, Error error) {
-  struct Hint {
-    std::string_view word;  // In EC2's code or its text.
-    std::string_view key;
-  };
-  static constexpr std::array<Hint, 15> kHints{{{"LaunchTemplate", "launch_template"},
-                                                {"KeyPair", "key_name"},
-                                                {"InvalidSubnet", "subnets"},
-                                                {"InvalidGroup", "security_groups"},
-                                                {"InvalidSecurityGroup", "security_groups"},
-                                                {"InvalidAMIID", "image"},
-                                                {"IAM Instance Profile", "iam_profile"},
-                                                {"InstanceType", "types"},
-                                                {"instance type", "types"},
-                                                {"requested configuration", "types"},
-                                                {"Address ", "private_ip"},
-                                                {"InvalidIPAddress", "private_ip"},
-                                                {"Volume ", "disk"},
-                                                {"VolumeType", "disk"},
-                                                {"BlockDeviceMapping", "disk"}}};
-  const bool is_refusal = error.kind == ErrorKind::invalid_input ||
-                          error.kind == ErrorKind::not_found || error.kind == ErrorKind::conflict;
-  for (const Hint& hint : kHints) {
-    const bool is_it = error.code.find(hint.word) != std::string::npos ||
-                       error.message.find(hint.word) != std::string::npos;
-    if (!is_refusal || !is_it || !error.remedy.empty()) continue;
-    error.remedy = fmt::format("Correct {} of the pool.", hint.key);
-  }
-  error.context.push_back(fmt::format("{} {}", step, pool.name.value()));
-  return error;
-}
-
 }  // namespace
 
 Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region)
@@ -88,81 +36,6 @@ Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std:
       cluster_(std::move(cluster)),
       cluster_secret_(std::move(cluster_secret)),
       region_(std::move(region)) {}
-
-Task<Result<ImageView>> Launcher::resolve_image(const Pool* pool) {
-  if (pool->image.empty()) co_return ImageView{};
-  Task<Result<std::vector<ImageView>>> finding =
-      parts_.catalog.find_images(pool->image, pool->image_owner);
-  const Result<std::vector<ImageView>> images = co_await std::move(finding);
-  if (!images) co_return tl::unexpected<Error>(of_pool("image of pool", *pool, images.error()));
-  if (!images->empty()) co_return images->front();
-  co_return fail(ErrorKind::not_found,
-                 fmt::format("pool {}: no image named \"{}\" of owner {} in {}", pool->name.value(),
-                             pool->image, pool->image_owner, region_),
-                 "Correct image or image_owner of the pool.", "E0401");
-}
-
-Task<Result<std::vector<SubnetView>>> Launcher::resolve_subnets(const Pool* pool) {
-  const bool is_templates = pool->subnets.empty() && !pool->launch_template.empty();
-  if (is_templates) co_return std::vector<SubnetView>();
-  Task<Result<std::vector<SubnetView>>> listing = parts_.catalog.list_subnets(pool->subnets);
-  Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
-  if (!subnets) co_return tl::unexpected<Error>(of_pool("subnets of pool", *pool, subnets.error()));
-  if (!subnets->empty()) co_return subnets;
-  co_return fail(
-      ErrorKind::not_found,
-      fmt::format("pool {}: the account has no default subnet in {}", pool->name.value(), region_),
-      "Name subnets of the pool.", "E0402");
-}
-
-Task<Result<std::vector<std::string>>> Launcher::resolve_groups(const Pool* pool, std::string vpc) {
-  std::vector<std::string> ids;
-  if (pool->security_groups.empty()) co_return ids;
-  const auto named =
-      std::find_if(pool->security_groups.begin(), pool->security_groups.end(),
-                   [](const std::string& asked) { return !asked.starts_with("sg-"); });
-  const bool has_names = named != pool->security_groups.end();
-  if (vpc.empty() && !has_names) co_return pool->security_groups;
-  if (vpc.empty()) {
-    co_return fail(ErrorKind::invalid_input,
-                   fmt::format("pool {}: whose security group \"{}\" is cannot be told, for the "
-                               "subnet is the launch template's",
-                               pool->name.value(), *named),
-                   "Name the group by its id (sg-…), or name subnets of the pool.", "E0403");
-  }
-  Task<Result<std::vector<GroupView>>> grouping =
-      parts_.catalog.find_groups(pool->security_groups, vpc);
-  const Result<std::vector<GroupView>> groups = co_await std::move(grouping);
-  if (!groups)
-    co_return tl::unexpected<Error>(of_pool("security groups of pool", *pool, groups.error()));
-  for (const std::string& asked : pool->security_groups) {
-    const auto found = std::find_if(groups->begin(), groups->end(), [&](const GroupView& group) {
-      return group.id == asked || group.name == asked;
-    });
-    if (found == groups->end()) {
-      co_return fail(
-          ErrorKind::not_found,
-          fmt::format("pool {}: no security group \"{}\" in {}", pool->name.value(), asked, vpc),
-          "Correct security_groups of the pool.", "E0403");
-    }
-    ids.push_back(found->id);
-  }
-  co_return ids;
-}
-
-Task<Result<Launcher::Resolved>> Launcher::resolve(const Pool* pool) {
-  Task<Result<ImageView>> finding = resolve_image(pool);
-  Result<ImageView> image = co_await std::move(finding);
-  if (!image) co_return tl::unexpected<Error>(image.error());
-  Task<Result<std::vector<SubnetView>>> listing = resolve_subnets(pool);
-  Result<std::vector<SubnetView>> subnets = co_await std::move(listing);
-  if (!subnets) co_return tl::unexpected<Error>(subnets.error());
-  Task<Result<std::vector<std::string>>> grouping =
-      resolve_groups(pool, subnets->empty() ? std::string() : subnets->front().vpc);
-  Result<std::vector<std::string>> groups = co_await std::move(grouping);
-  if (!groups) co_return tl::unexpected<Error>(groups.error());
-  co_return Resolved{std::move(*image), std::move(*subnets), std::move(*groups)};
-}
 
 Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
   // From here on the launch may have been made, whatever becomes of this task.
@@ -190,7 +63,7 @@ Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
 
 Task<Status> Launcher::check_cap(const Pool* pool) {
   InstanceFilter filter;
-  filter.tags = {{"muster:cluster", cluster_}, {"muster:pool", pool->name.value()}};
+  filter.tags = {{kClusterTag, cluster_}, {kPoolTag, pool->name.value()}};
   filter.states = {InstanceState::pending, InstanceState::running};
   Task<Result<std::vector<CloudInstance>>> listing = parts_.cloud.list_instances(std::move(filter));
   const Result<std::vector<CloudInstance>> running = co_await std::move(listing);
@@ -204,31 +77,17 @@ Task<Status> Launcher::check_cap(const Pool* pool) {
       "E0414");
 }
 
-Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, Resolved resolved,
+Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, ResolvedPool resolved,
                                                   Offering offering, RunId run) {
   LaunchedMachine machine;
   machine.intent = IntentId("int-" + random_hex(parts_.random, 24));
   machine.offering = offering;
-  const wire::SshKeyPair key = key_of(cluster_secret_, machine.intent);
-  machine.private_key = key.private_text;
+  const DerivedKey key = launch_key(cluster_secret_, machine.intent);
+  machine.private_key = key.private_key;
 
-  LaunchSpec spec;
-  spec.offering = offering;
-  spec.image = resolved.image.id;
-  spec.launch_template = pool->launch_template;
-  spec.root_device = resolved.image.root_device;
-  spec.security_groups = resolved.groups;
-  spec.disk = pool->disk;
-  spec.iam_profile = pool->iam_profile;
-  spec.key_name = pool->key_name;
-  spec.public_ip = pool->public_ip;
-  spec.private_ip = pool->private_ip;
-  spec.max_price = pool->max_price;
-  spec.monitoring = pool->monitoring;
-  spec.metadata_hop_limit = pool->metadata_hop_limit;
-  spec.user_data =
-      boot_user_data({pool->ssh.user, key.public_line, pool->dead_man, pool->user_data});
-  spec.tags = tags_of(*pool, cluster_, machine.intent, run);
+  LaunchSpec spec = launch_spec(*pool, resolved, offering, key.public_line);
+  spec.tags = machine_tags(*pool, cluster_, machine.intent);
+  spec.tags[kRunTag] = run.value();
 
   LaunchIntent intent;
   intent.id = machine.intent;
@@ -316,8 +175,9 @@ tl::unexpected<Error> Launcher::no_room(const Pool& pool, const std::vector<Atte
 
 Task<Result<LaunchedMachine>> Launcher::launch(Pool pool, RunId run) {
   const Duration started = parts_.clock.monotonic();
-  Task<Result<Resolved>> resolving = resolve(&pool);
-  const Result<Resolved> resolved = co_await std::move(resolving);
+  PoolResolver resolver(parts_.catalog, region_);
+  Task<Result<ResolvedPool>> resolving = resolver.resolve(pool);
+  const Result<ResolvedPool> resolved = co_await std::move(resolving);
   if (!resolved) co_return tl::unexpected<Error>(resolved.error());
   Task<Status> capping = check_cap(&pool);
   const Status has_room = co_await std::move(capping);
@@ -444,7 +304,7 @@ Task<Result<std::optional<LaunchedMachine>>> Launcher::find_owed(RunId run) {
     if (intent.run != run) continue;
     LaunchedMachine machine;
     machine.intent = intent.id;
-    machine.private_key = key_of(cluster_secret_, intent.id).private_text;
+    machine.private_key = launch_key(cluster_secret_, intent.id).private_key;
     if (intent.state == IntentState::launched && !intent.instances.empty()) {
       machine.instance.id = intent.instances.front();
       co_return std::optional(std::move(machine));

@@ -13,6 +13,7 @@
 #include "ports/machine.hpp"
 #include "ports/random.hpp"
 #include "ports/store.hpp"
+#include "service/pool_resolver.hpp"
 #include "service/run_observer.hpp"
 
 namespace muster {
@@ -73,24 +74,14 @@ class Launcher {
   Task<Status> terminate_unfinished();
 
  private:
-  struct Resolved {
-    ImageView image;
-    std::vector<SubnetView> subnets;
-    std::vector<std::string> groups;
-  };
   struct Attempt {
     Offering offering;
     Error error;
     TimePoint at;
   };
 
-  Task<Result<Resolved>> resolve(const Pool* pool);
-  Task<Result<ImageView>> resolve_image(const Pool* pool);
-  /// None when they are the launch template's.
-  Task<Result<std::vector<SubnetView>>> resolve_subnets(const Pool* pool);
-  Task<Result<std::vector<std::string>>> resolve_groups(const Pool* pool, std::string vpc);
-  Task<Result<LaunchedMachine>> launch_in(const Pool* pool, Resolved resolved, Offering offering,
-                                          RunId run);
+  Task<Result<LaunchedMachine>> launch_in(const Pool* pool, ResolvedPool resolved,
+                                          Offering offering, RunId run);
   Task<Result<LaunchAnswer>> send_launch(LaunchIntent intent);
   Task<Status> check_cap(const Pool* pool);
   Task<Result<CloudInstance>> look_up(InstanceId id);

@@ -35,6 +35,20 @@ class StepJournal {
   virtual Task<Status> note(StepRecord record) = 0;
 };
 
+/// Keeps a run's steps in the store.
+class StoredJournal : public StepJournal {
+ public:
+  StoredJournal(RunStore& runs, RunId run) : runs_(runs), run_(std::move(run)) {}
+  Task<Status> note(StepRecord record) override {
+    Task<Status> saving = runs_.save_step(run_, std::move(record));
+    co_return co_await std::move(saving);
+  }
+
+ private:
+  RunStore& runs_;
+  RunId run_;
+};
+
 /// Runs a compiled stage on one machine: steps as soon as what they depend on has ended, each at
 /// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it.
 class StageRunner {

@@ -1,0 +1,84 @@
+#include "service/stage_work.hpp"
+
+#include <fmt/format.h>
+
+#include "pipeline/stage.hpp"
+#include "service/bundle.hpp"
+#include "service/persist.hpp"
+#include "service/stage_runner.hpp"
+#include "wire/json.hpp"
+
+namespace muster {
+namespace {
+
+constexpr Duration kPatience = std::chrono::minutes{2};
+// A store that cannot be written holds steps up; it does not end them.
+constexpr Duration kStoreTime = std::chrono::hours{24};
+
+class PatientJournal : public StoredJournal {
+ public:
+  PatientJournal(RunStore& runs, Clock& clock, RunId run)
+      : StoredJournal(runs, std::move(run)), clock_(clock) {}
+  Task<Status> note(StepRecord record) override {
+    Task<Status> noting = persist<void>(clock_, kStoreTime, [this, &record]() -> Task<Status> {
+      return StoredJournal::note(record);
+    });
+    co_return co_await std::move(noting);
+  }
+
+ private:
+  Clock& clock_;
+};
+
+Result<pipeline::Stage> stage_of(const WorkOrder& order) {
+  const Result<Node> document = wire::parse_json(order.body.reveal());
+  if (!document) return tl::unexpected<Error>(document.error());
+  return pipeline::read_stage(*document);
+}
+
+JobResult result_of(const StageResult& stage) {
+  switch (stage.outcome) {
+    case StageOutcome::passed: return {JobOutcome::passed, 0, ""};
+    case StageOutcome::failed: return {JobOutcome::failed, 1, stage.error};
+    case StageOutcome::killed: return {JobOutcome::cancelled, 0, stage.error};
+    case StageOutcome::errored: break;
+  }
+  return {stage.is_machine_lost ? JobOutcome::lost : JobOutcome::failed, 1, stage.error};
+}
+
+}  // namespace
+
+Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std::string marker,
+                                       WorkOrder order) {
+  const RunId run(lease.value());
+  Result<pipeline::Stage> stage = stage_of(order);
+  if (!stage) co_return tl::unexpected<Error>(stage.error());
+  Task<Result<std::vector<StepRecord>>> reading = persist<std::vector<StepRecord>>(
+      parts.clock, kStoreTime, [&parts, &run] { return parts.runs.steps_of(run); });
+  Result<std::vector<StepRecord>> before = co_await std::move(reading);
+  if (!before) co_return tl::unexpected<Error>(before.error());
+  ExecRequest mark;
+  // Whoever finds the machine later looks at the steps below that root.
+  mark.command = fmt::format("mkdir -p {0}/started && echo {1} > {0}/root", shell_quote(marker),
+                             shell_quote(stage->root));
+  Task<Result<ExecResult>> marking = persist<ExecResult>(
+      parts.clock, kPatience,
+      [&parts, &mark]() -> Task<Result<ExecResult>> { return parts.machine.run(mark); });
+  const Result<ExecResult> marked = co_await std::move(marking);
+  if (!marked) co_return tl::unexpected<Error>(marked.error());
+  Bundle bundle{std::move(order.bundle), order.bundle_ref, order.bundle_commit};
+  Task<Status> unpacking =
+      unpack_bundle(parts.machine, parts.clock, stage->root, std::move(bundle));
+  const Status unpacked = co_await std::move(unpacking);
+  if (!unpacked) co_return tl::unexpected<Error>(unpacked.error());
+  const std::unique_ptr<Containers> containers = parts.containers.containers_of(parts.machine);
+  PatientJournal journal(parts.runs, parts.clock, run);
+  StageRunner runner(parts.executor, parts.machine, *containers, parts.clock, parts.observer,
+                     journal, parts.find_end, parts.log);
+  Task<Result<StageResult>> running = runner.run(std::move(*stage), std::move(*before));
+  const Result<StageResult> ended = co_await std::move(running);
+  if (!ended) co_return tl::unexpected<Error>(ended.error());
+  co_return result_of(*ended);
+}
+
+}  // namespace muster

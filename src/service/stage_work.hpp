@@ -1,0 +1,34 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <string>
+
+#include "base/log.hpp"
+#include "ports/ci_server.hpp"
+#include "ports/clock.hpp"
+#include "ports/machine.hpp"
+#include "ports/store.hpp"
+#include "service/remote_step.hpp"
+#include "service/run_observer.hpp"
+
+namespace muster {
+
+/// What running a pipeline for a job needs; all of it outlives the run.
+struct StageWorkParts {
+  boost::asio::any_io_executor executor;
+  Machine& machine;
+  ContainersConnector& containers;
+  RunStore& runs;
+  Clock& clock;
+  RunObserver& observer;
+  RemoteStep::FindEnd find_end;
+  const Log& log;
+};
+
+/// Runs the pipeline of a work order on a machine, going on where an earlier part of the same
+/// lease was. `marker` is a folder that says on the machine that a job was there.
+/// Errors: unavailable (the machine was lost), corrupt (the order cannot be read).
+Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std::string marker,
+                                       WorkOrder order);
+
+}  // namespace muster
