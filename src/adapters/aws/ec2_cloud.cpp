@@ -126,7 +126,7 @@ std::vector<std::string> texts_of(const std::vector<InstanceId>& ids) {
 
 FrozenCall Ec2Cloud::freeze_launch(const LaunchSpec& spec, const ClientToken& token) const {
   wire::Parameters to = launch_form(spec);
-  put(to, "MinCount", std::to_string(spec.count));
+  put(to, "MinCount", spec.takes_fewer ? "1" : std::to_string(spec.count));
   put(to, "MaxCount", std::to_string(spec.count));
   put(to, "ClientToken", token.value());
   return {"RunInstances", form_of("RunInstances", std::move(to)), token, spec.count};

@@ -1,16 +1,21 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "ports/fleet_store.hpp"
 #include "ports/store.hpp"
+#include "ports/submit_store.hpp"
 
 namespace muster::sqlite {
 
-/// The `Store` and `RunStore` ports on one SQLite file in WAL mode. The library blocks, so it lives
+class Connection;
+
+/// The store ports on one SQLite file in WAL mode. The library blocks, so it lives
 /// on a thread of its own; every commit is synced before it is answered.
-class SqliteStore : public Store, public RunStore {
+class SqliteStore : public Store, public RunStore, public FleetStore, public SubmitStore {
  public:
   /// Opens or makes the file and brings its schema up to date. Errors: unavailable, corrupt,
   /// conflict (a newer schema).
@@ -32,11 +37,26 @@ class SqliteStore : public Store, public RunStore {
   Task<Status> save_step(RunId id, StepRecord step) override;
   Task<Result<std::vector<StepRecord>>> steps_of(RunId id) override;
 
- private:
-  class Database;
-  SqliteStore(boost::asio::any_io_executor executor, std::unique_ptr<Database> database);
+  Task<Result<StoredFleet>> load_fleet() override;
+  Task<Status> commit(FleetCommit changes) override;
+  /// A copy of everything as it is now, into a file that does not exist.
+  Task<Status> backup(std::string path);
 
-  std::unique_ptr<Database> database_;
+  Task<Status> add_submitted(SubmittedJob job) override;
+  Task<Result<std::vector<SubmittedJob>>> list_submitted(TimePoint since) override;
+  Task<Result<SubmittedJob>> find_submitted(std::string id) override;
+  Task<Status> claim_submitted(std::string id, LeaseId lease, InstanceId instance) override;
+  Task<Status> give_back_submitted(std::string id, LeaseId lease) override;
+  Task<Status> finish_submitted(SubmittedJob ended) override;
+  Task<Result<long>> submit_version() override;
+
+ private:
+  SqliteStore(boost::asio::any_io_executor executor, std::unique_ptr<Connection> connection);
+  /// Blocking work on the store's own thread.
+  template <class T>
+  Task<T> run(std::function<T(Connection&)> work);
+
+  std::unique_ptr<Connection> connection_;
   struct Worker;
   std::unique_ptr<Worker> worker_;
 };
