@@ -291,6 +291,7 @@ class Model {
                   TimePoint now);
   void begin_start(Instance& instance, TimePoint now);
   void carry_out(const Due& due, TimePoint now);
+  void forget_terminated(TimePoint now);
   void schedule(Due::Kind kind, const std::string& id, TimePoint at);
   [[nodiscard]] bool is_full(bool is_spot, const std::string& type, const std::string& zone) const;
   [[nodiscard]] Ec2Error no_capacity(bool is_spot, const std::string& type,
@@ -314,7 +315,9 @@ class Model {
   Ledger ledger_;
   mutable std::vector<std::string> strikes_;  ///< Listings strike too.
   std::map<std::string, Instance> instances_;
-  std::vector<std::string> order_;  // Ids in order of launch.
+  std::vector<const Instance*> order_;  // In order of launch, without those long terminated.
+  TimePoint forgotten_at_{};
+  std::size_t launched_count_ = 0;
   std::map<std::string, std::string> by_address_;
   std::set<unsigned> addresses_;
   std::map<std::string, Replay> replays_;  // By scope and token.

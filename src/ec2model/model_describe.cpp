@@ -2,6 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 #include <tuple>
 
@@ -170,14 +172,34 @@ Answer<std::vector<const Instance*>> Model::describe_instances(const std::vector
   });
   if (!known) return again(known);
   std::vector<const Instance*> found;
+  // Told apart first by what is cheap to look at: most that are listed ended within the hour.
+  const auto by_state = std::find_if(filters.begin(), filters.end(), [](const Filter& one) {
+    return one.name == "instance-state-name";
+  });
+  std::array<bool, 6> is_asked_for{true, true, true, true, true, true};
+  if (by_state != filters.end()) {
+    for (std::size_t i = 0; i < is_asked_for.size(); ++i) {
+      is_asked_for.at(i) = matches_any(*by_state, {name_of(static_cast<State>(i))});
+    }
+  }
   const auto add = [&](const Instance& instance) {
+    if (!is_asked_for.at(static_cast<std::size_t>(instance.state))) return;
     if (!is_visible(instance)) return;
     if (passes(instance_filters(), filters, instance, instance.tags, *this)) {
       found.push_back(&instance);
     }
   };
-  if (ids.empty()) {
-    for (const std::string& id : order_) add(instances_.at(id));
+  const auto by_id = std::find_if(filters.begin(), filters.end(),
+                                  [](const Filter& one) { return one.name == "instance-id"; });
+  const bool is_named = by_id != filters.end() &&
+                        std::all_of(by_id->values.begin(), by_id->values.end(),
+                                    [&](const std::string& id) { return find(id) != nullptr; });
+  if (ids.empty() && !is_named) {
+    for (const Instance* instance : order_) add(*instance);
+  } else if (ids.empty()) {
+    std::map<std::size_t, const Instance*> named;  // In order of launch, each once.
+    for (const std::string& id : by_id->values) named.emplace(find(id)->number, find(id));
+    for (const auto& [number, instance] : named) add(*instance);
   } else {
     // In order of launch, each once.
     std::set<std::string> asked(ids.begin(), ids.end());

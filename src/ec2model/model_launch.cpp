@@ -500,8 +500,7 @@ void Model::enter(Instance& instance, TimePoint now) {
   ledger_.add_machine(std::move(entry));
   ledger_changes_.push_back(instance.id);
   by_address_[instance.private_address] = instance.id;
-  instance.number = order_.size();
-  order_.push_back(instance.id);
+  instance.number = launched_count_++;
   vcpus_used_[instance.spot_request.empty() ? 0 : 1] += type.vcpu_count;
   plan_faults(instance, now);
   schedule(Due::Kind::start, instance.id, now + world_.durations.pending.at(chance()));
@@ -594,7 +593,8 @@ Answer<Reservation> Model::launch(const LaunchRequest& request, const Place& pla
     }
     enter(made, now);
     const std::string id = made.id;
-    reservation.instances.push_back(&instances_.emplace(id, std::move(made)).first->second);
+    order_.push_back(&instances_.emplace(id, std::move(made)).first->second);
+    reservation.instances.push_back(order_.back());
   }
   // What takes no time has happened before the answer.
   advance(now);

@@ -57,11 +57,22 @@ std::optional<TimePoint> Model::next_due() const {
 
 void Model::advance(TimePoint now) {
   retry_spot_requests(now);
+  forget_terminated(now);
   while (!due_.empty() && due_.begin()->first <= now) {
     const Due due = due_.begin()->second;
     due_.erase(due_.begin());
     carry_out(due, now);
   }
+}
+
+/// Listings leave out what ended over an hour ago: it need not be looked at each time.
+void Model::forget_terminated(TimePoint now) {
+  if (now - forgotten_at_ < std::chrono::minutes{10}) return;
+  forgotten_at_ = now;
+  std::erase_if(order_, [&](const Instance* instance) {
+    return instance->state == State::terminated &&
+           now - instance->ended_at >= std::chrono::hours{1};
+  });
 }
 
 void Model::carry_out(const Due& due, TimePoint now) {

@@ -178,9 +178,8 @@ Answer<std::vector<Model::TagEntry>> Model::describe_tags(
       if (matches) found.push_back({id, type_of(id), key, value});
     }
   };
-  for (const std::string& id : order_) {
-    const Instance& instance = instances_.at(id);
-    if (instance.state != State::terminated) add(id, instance.tags);
+  for (const Instance* instance : order_) {
+    if (instance->state != State::terminated) add(instance->id, instance->tags);
   }
   for (const auto& [id, tags] : tags_) add(id, tags);
   return found;
