@@ -1,4 +1,4 @@
-.PHONY: help setup build demo test unit integration lint format bench fuzz coverage clean
+.PHONY: help setup build demo test unit integration lint format bench fuzz coverage simulate chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,16 @@ coverage: ## Which share of each parser's lines the fuzz corpora reach
 	@tools/setup build test
 	@tools/build coverage fuzz_targets
 	@fuzz/coverage
+
+simulate: ## Days of fleets under faults, on the virtual clock (DAYS, default 200; SEED, default 1)
+	@tools/setup build
+	@tools/build release fleet_simulation
+	@tests/simulate $(or $(DAYS),200) $(or $(SEED),1)
+
+chaos: ## A hundred kill -9 of the daemon in one run of 2000 jobs, twice (root; about ten minutes)
+	@tools/setup build demo test
+	@tools/build dev
+	@MUSTER_CHAOS=1 tests/integration/run -s test_chaos.py
 
 clean: ## Remove what was built
 	rm -rf build bin

@@ -41,7 +41,11 @@ muster_library(muster_cli cli LINK muster_service muster_aws muster_config muste
                muster_http muster_sqlite muster_ssh muster_system EXCLUDE "/main\\.cpp$")
 add_executable(muster src/cli/main.cpp)
 target_link_libraries(muster PRIVATE muster_cli)
-muster_library(muster_simulation simulation LINK muster_service muster_ec2model)
+muster_library(muster_simulation simulation LINK muster_service muster_ec2model
+               EXCLUDE "/main\\.cpp$")
+# Days of fleets under faults, on the virtual clock.
+add_executable(fleet_simulation src/simulation/main.cpp)
+target_link_libraries(fleet_simulation PRIVATE muster_simulation)
 
 # Fuzz targets: part of the trees that have sanitizers or measure coverage.
 if(MUSTER_SANITIZE OR MUSTER_COVERAGE)
@@ -70,3 +74,8 @@ target_link_libraries(contract_test PRIVATE muster_ssh muster_system muster_serv
 add_executable(cloud_contract tests/contract/cloud_test.cpp)
 target_link_libraries(cloud_contract PRIVATE muster_aws muster_http muster_service muster_system
                       GTest::gtest GTest::gtest_main)
+
+# The daemon with the tests' CI server as one more source of jobs.
+add_executable(test_daemon tests/daemon/main.cpp tests/daemon/test_ci.cpp)
+target_include_directories(test_daemon PRIVATE tests/daemon)
+target_link_libraries(test_daemon PRIVATE muster_cli)

@@ -8,18 +8,39 @@ namespace muster::simulation {
 VirtualClock::VirtualClock(boost::asio::io_context& context, TimePoint start)
     : context_(context), now_(start) {}
 
+class VirtualClock::Bed {
+ public:
+  Bed(VirtualClock& clock, Event& event, Duration duration)
+      : clock_(clock),
+        sleeper_(std::make_shared<Sleeper>(Sleeper{&event})),
+        place_(clock.sleepers_.emplace(clock.now_ + std::max(duration, Duration{0}), sleeper_)) {}
+  ~Bed() {
+    if (!sleeper_->is_due) clock_.sleepers_.erase(place_);
+  }
+  Bed(const Bed&) = delete;
+  Bed& operator=(const Bed&) = delete;
+
+ private:
+  VirtualClock& clock_;
+  std::shared_ptr<Sleeper> sleeper_;
+  std::multimap<TimePoint, std::shared_ptr<Sleeper>>::iterator place_;
+};
+
 Task<> VirtualClock::sleep(Duration duration) {
-  const auto sleeper = std::make_shared<Sleeper>(context_.get_executor());
-  const auto place = sleepers_.emplace(now_ + std::max(duration, Duration{0}), sleeper);
-  struct Leave {
-    VirtualClock& clock;
-    decltype(place) at;
-    std::shared_ptr<Sleeper> sleeper;
-    ~Leave() {
-      if (!sleeper->is_due) clock.sleepers_.erase(at);
-    }
-  } const leave{*this, place, sleeper};
-  while (!sleeper->is_due) co_await sleeper->woken.wait();
+  Event woken(context_.get_executor());
+  const Bed bed(*this, woken, duration);
+  co_await woken.wait();
+}
+
+Task<> VirtualClock::sleep_quietly(Duration duration) {
+  Event woken(context_.get_executor());
+  const Bed bed(*this, woken, duration);
+  co_await woken.wait_quietly();
+}
+
+Task<> VirtualClock::wait(Event& event, Duration time_max) {
+  const Bed bed(*this, event, time_max);
+  co_await event.wait();
 }
 
 bool VirtualClock::run(Task<> task) {
@@ -31,7 +52,7 @@ bool VirtualClock::run(Task<> task) {
   });
   while (true) {
     context_.restart();
-    while (context_.poll() > 0) continue;
+    context_.poll();
     if (has_ended) break;
     if (sleepers_.empty()) return false;
     const auto next = sleepers_.begin();
@@ -39,7 +60,7 @@ bool VirtualClock::run(Task<> task) {
     const std::shared_ptr<Sleeper> sleeper = next->second;
     sleepers_.erase(next);
     sleeper->is_due = true;
-    sleeper->woken.notify_all();
+    sleeper->woken->notify_all();
   }
   if (failure) std::rethrow_exception(failure);
   return true;

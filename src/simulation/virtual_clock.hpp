@@ -21,16 +21,20 @@ class VirtualClock : public Clock {
   [[nodiscard]] TimePoint now() const override { return now_; }
   [[nodiscard]] Duration monotonic() const override { return now_.time_since_epoch(); }
   Task<> sleep(Duration duration) override;
+  Task<> sleep_quietly(Duration duration) override;
+  Task<> wait(Event& event, Duration time_max) override;
 
   /// Runs what is ready and moves the clock until `task` has ended; false if it never can.
   bool run(Task<> task);
 
  private:
   struct Sleeper {
-    explicit Sleeper(const boost::asio::any_io_executor& executor) : woken(executor) {}
-    Event woken;
+    Event* woken = nullptr;  ///< Outlives the wait.
     bool is_due = false;
   };
+
+  /// A place among the sleepers, left when the sleeper goes on.
+  class Bed;
 
   boost::asio::io_context& context_;
   TimePoint now_;

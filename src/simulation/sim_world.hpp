@@ -1,0 +1,189 @@
+#pragma once
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/event.hpp"
+#include "base/result.hpp"
+#include "ec2model/model.hpp"
+#include "fleet/events.hpp"
+#include "ports/fleet_store.hpp"
+#include "ports/store.hpp"
+#include "simulation/faults.hpp"
+#include "simulation/virtual_clock.hpp"
+
+namespace muster::simulation {
+
+/// A broken invariant.
+struct Violation {
+  std::string invariant;  ///< `I4`
+  std::string text;
+  Duration at{};
+};
+
+/// A job as the simulated CI server keeps it: the truth about jobs.
+struct SimJob {
+  std::string id;
+  std::vector<std::string> labels;
+  std::string repository;
+  int priority = 0;
+  Duration arrives_at{};
+  Duration takes{};
+  int exit_code = 0;
+  bool will_be_cancelled = false;
+  CiJobState state = CiJobState::queued;
+  LeaseId lease;
+  InstanceId instance;
+  bool is_visible = false;
+  JobOutcome outcome = JobOutcome::none;
+  int runs = 0;      ///< How often a machine has started it.
+  int restarts = 0;  ///< How often the CI server wanted it again.
+  Duration queued_at{};
+  Duration ended_at{};
+};
+
+/// What the store has on disk.
+struct SimDisk {
+  std::map<JobId, Job> jobs;
+  std::map<InstanceId, Instance> instances;
+  std::map<LeaseId, Lease> leases;
+  std::map<IntentId, Intent> intents;
+  std::map<IntentId, FrozenCall> calls;
+  DaySpending spending;
+  bool is_new = true;
+};
+
+/// A machine: what runs on an instance.
+struct SimHost {
+  struct Run {
+    std::string job;
+    Duration started_at{};
+    Duration ends_at{};
+    int exit_code = 0;
+  };
+  InstanceId id;
+  bool is_up = false;
+  Duration boots_at{};
+  Duration dead_man_at = Duration::max();
+  bool is_broken = false;
+  std::map<std::string, Run> runs;  ///< By folder.
+};
+
+/// The world around one process under test: cloud, machines, CI server, disk and time, all from one
+/// seed.
+class SimWorld {
+ public:
+  struct Options {
+    std::uint64_t seed = 1;
+    bool has_faults = true;
+    bool keeps_trace = false;  ///< As text, not only its hash.
+    bool has_dead_man = true;  ///< Machines end by their timers.
+    ec2model::World cloud;
+    Duration faults_until = std::chrono::hours{20};
+  };
+
+  SimWorld(Options options, Faults faults);
+
+  boost::asio::io_context context;
+  VirtualClock clock{context};
+  ec2model::Model model;
+  Faults faults;
+  std::map<std::string, SimJob> jobs;
+  std::set<std::string> current_jobs;  ///< Those that listings show.
+  std::map<InstanceId, SimHost> hosts;
+  std::vector<Violation> violations;
+  std::set<std::string> alive;  ///< Instances that cost money, stopped ones too.
+  Event ci_news{context.get_executor()};
+
+  // What the store has committed, and an old copy of it.
+  SimDisk disk;
+  SimDisk backup;
+  std::map<RunId, std::map<int, StepRecord>> run_steps;
+
+  [[nodiscard]] Duration now() const { return clock.monotonic() - began_; }
+  [[nodiscard]] Dice& dice() { return dice_; }
+  [[nodiscard]] const Options& options() const { return options_; }
+
+  /// Whether a fault strikes now; counts it.
+  bool strikes(int number, double probability = 1.0);
+
+  void trace(std::string_view what, std::string_view subject, std::string_view more = {});
+  [[nodiscard]] std::uint64_t trace_hash() const { return hash_; }
+  [[nodiscard]] const std::vector<std::string>& trace_lines() const { return lines_; }
+  [[nodiscard]] long event_count() const { return events_; }
+  void violate(std::string invariant, std::string text);
+
+  // The process under test.
+  /// Reached before, during and after every commit and call of the process: may crash it.
+  enum class Point { before, during, after };
+  /// Whether the process has just crashed: its caller never goes on.
+  bool reach(const std::string& what, Point point);
+  [[nodiscard]] long incarnation() const { return incarnation_; }
+  void begin_incarnation() {
+    ++incarnation_;
+    is_crashed_ = false;
+    recovered_at_ = now();
+  }
+  void end_incarnation() { ++incarnation_; }
+  [[nodiscard]] bool is_crashed() const { return is_crashed_; }
+  void crash() {
+    is_crashed_ = true;
+    crashed_.notify_all();
+  }
+  Event& crashed() { return crashed_; }
+  [[nodiscard]] const std::map<std::string, std::array<long, 3>>& crash_points() const {
+    return points_;
+  }
+  [[nodiscard]] const std::map<std::string, std::array<long, 3>>& crash_strikes() const {
+    return point_strikes_;
+  }
+  bool may_crash = true;
+  /// Which point of which call the next crash is for; empty: any.
+  std::optional<std::pair<std::string, Point>> wanted_crash;
+  long pause_until_ns = 0;  ///< The process is stopped (SIGSTOP) until then.
+
+  // The cloud's machines.
+  /// Lets the model and the machines go on to now.
+  void settle();
+  /// When something of them becomes due.
+  [[nodiscard]] std::optional<TimePoint> next_due() const;
+  Event& settled() { return settled_; }
+  TimePoint awaited{};  ///< The moment until which nobody looks.
+  void machine_ended(const InstanceId& id, bool is_shutdown);
+  /// The machine's timer is set anew.
+  void wind(SimHost& host, Duration timer);
+  /// A job starts on a machine, or was started there before. The folder is its lease's.
+  bool start_run(const InstanceId& id, const std::string& folder, const std::string& script);
+  /// Called for each order to end instances, before it is carried out.
+  std::function<void(const std::vector<std::string>&)> on_terminate;
+  std::function<void(const std::string&)> on_launch;
+
+ private:
+  Options options_;
+  Dice dice_;
+  Dice crash_dice_;
+  Duration began_;
+  std::uint64_t hash_ = 0xcbf29ce484222325ULL;
+  std::vector<std::string> lines_;
+  long events_ = 0;
+  long incarnation_ = 0;
+  bool is_crashed_ = false;
+  Duration recovered_at_{};
+  Event crashed_{context.get_executor()};
+  Event settled_{context.get_executor()};
+  std::multimap<Duration, InstanceId> host_due_;  // When to look at a machine again.
+  std::map<std::string, std::array<long, 3>> points_;
+  std::map<std::string, std::array<long, 3>> point_strikes_;
+};
+
+/// Never ends, unless it is cancelled.
+Task<> stand_still(SimWorld& world);
+
+}  // namespace muster::simulation
