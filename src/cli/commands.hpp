@@ -43,9 +43,25 @@ struct ExecFlags {
   std::string resume;  ///< A run to go on with; empty: a new one.
 };
 
+struct DaemonFlags {
+  std::string stop_time = "30s";
+};
+
+struct SubmitFlags {
+  BuildFlags build;
+  std::string pool;
+  std::vector<std::string> labels;
+  int priority = 0;
+  std::string timeout = "1h";
+  bool waits = false;
+  bool as_json = false;
+};
+
 /// Each gives the program's exit code.
 int run_exec(const CommonFlags& common, const ExecFlags& flags);
 int run_compile(const BuildFlags& flags, bool shows_secrets);
+int run_submit(const CommonFlags& common, const SubmitFlags& flags);
+int run_backup(const std::string& path);
 int run_config_schema();
 int run_config_reference();
 int run_config_check(const CommonFlags& common, bool as_json);

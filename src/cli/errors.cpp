@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 33> kPages{{
+constexpr std::array<ErrorPage, 36> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -115,6 +115,14 @@ constexpr std::array<ErrorPage, 33> kPages{{
     {"E0502", "Something is in the way",
      "A state forbids it: protection, another state, a newer schema.", "The message names it.",
      "Change that state, then try again."},
+    {"E0601", "A daemon runs already",
+     "Two daemons on one state folder would end each other's machines.",
+     "ps shows a muster daemon.",
+     "Stop it, or give this one a state folder (MUSTER_STATE) and a cluster of its own."},
+    {"E0602", "Nothing to keep", "The configuration has no pools, or pools of another region.",
+     "muster config check", "Add a pool to muster.yml; run one daemon for each region."},
+    {"E0603", "No pool fits", "No pool of muster.yml has what the job asks for.",
+     "The message names the labels.", "Correct --label or --pool, or the labels of a pool."},
 }};
 
 std::string_view code_of_kind(ErrorKind kind) {

@@ -12,19 +12,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "adapters/aws/credentials.hpp"
-#include "adapters/aws/ec2_client.hpp"
-#include "adapters/aws/ec2_cloud.hpp"
-#include "adapters/aws/endpoint.hpp"
-#include "adapters/docker/docker_engine.hpp"
-#include "adapters/http/curl_transport.hpp"
-#include "adapters/http/stream_transport.hpp"
 #include "adapters/sqlite/sqlite_store.hpp"
 #include "adapters/ssh/ssh_machine.hpp"
 #include "adapters/system/files.hpp"
 #include "adapters/system/program.hpp"
 #include "adapters/system/real_clock.hpp"
 #include "cli/build_source.hpp"
+#include "cli/cloud_wiring.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
@@ -39,65 +33,6 @@ namespace muster::cli {
 namespace asio = boost::asio;
 
 namespace {
-
-constexpr const char* kDockerSocket = "/var/run/docker.sock";
-
-/// The engine of a machine through its unix socket, over SSH.
-class DockerConnector : public ContainersConnector {
- public:
-  explicit DockerConnector(Clock& clock) : clock_(clock) {}
-
-  std::unique_ptr<Containers> containers_of(Machine& machine) override {
-    class Opener : public StreamOpener {
-     public:
-      explicit Opener(Machine& used) : machine_(used) {}
-      Task<Result<std::unique_ptr<ByteStream>>> open() override {
-        Task<Result<std::unique_ptr<ByteStream>>> opening = machine_.open_unix(kDockerSocket);
-        co_return co_await std::move(opening);
-      }
-
-     private:
-      Machine& machine_;
-    };
-    class Engine : public docker::DockerEngine {
-     public:
-      Engine(std::unique_ptr<Opener> opener, std::unique_ptr<http::StreamTransport> transport)
-          : docker::DockerEngine(*transport),
-            opener_(std::move(opener)),
-            transport_(std::move(transport)) {}
-
-     private:
-      std::unique_ptr<Opener> opener_;
-      std::unique_ptr<http::StreamTransport> transport_;
-    };
-    auto opener = std::make_unique<Opener>(machine);
-    auto transport = std::make_unique<http::StreamTransport>(*opener, clock_);
-    return std::make_unique<Engine>(std::move(opener), std::move(transport));
-  }
-
- private:
-  Clock& clock_;
-};
-
-aws::Environment read_environment() {
-  aws::Environment out;
-  for (char** at = environ; *at != nullptr; ++at) {
-    const std::string_view entry(*at);
-    const std::size_t equals = entry.find('=');
-    if (equals != std::string_view::npos) {
-      out.emplace(entry.substr(0, equals), entry.substr(equals + 1));
-    }
-  }
-  return out;
-}
-
-/// Everything that a run needs, made in the order in which it depends on each other.
-struct Wiring {
-  asio::io_context context{1};
-  system::RealClock clock{context.get_executor()};
-  system::SystemRandom random;
-  DockerConnector docker{clock};
-};
 
 struct Plan {
   std::string cluster;
@@ -264,23 +199,6 @@ Task<> watch_signals(ExecRun* run) {
   }
 }
 
-Result<Secret> cluster_secret(Random& random) {
-  const std::string path = state_folder() + "/cluster.secret";
-  Result<std::string> text = system::read_or_create(path, random_hex(random, 64) + "\n", 0600);
-  if (!text) {
-    Error error = text.error();
-    error.code = "E0303";
-    error.remedy = "Set MUSTER_STATE to a folder that can be written.";
-    return tl::unexpected<Error>(error);
-  }
-  while (text->ends_with('\n')) text->pop_back();
-  if (text->size() < 32) {
-    return fail(ErrorKind::corrupt, fmt::format("{} holds no secret", path),
-                "Move it away; a new one is made.");
-  }
-  return Secret(std::move(*text));
-}
-
 void print_header(const Plan& plan, const aws::Sourced& region, const CommonFlags& common) {
   if (common.is_quiet) return;
   const Pool& pool = plan.request.pool;
@@ -341,59 +259,16 @@ Task<> run_all(Wiring* wiring, std::optional<Plan> plan, const CommonFlags* comm
     }
     plan = std::move(*loaded);
   }
-  const aws::Environment environment = read_environment();
-  const Result<aws::Profile> profile = aws::load_profile(environment, plan->aws_profile);
-  if (!profile) {
-    *exit_code = report(profile.error());
+  Task<Result<std::unique_ptr<CloudWiring>>> connecting =
+      connect_cloud(wiring, &log, plan->aws_profile, plan->region);
+  const Result<std::unique_ptr<CloudWiring>> connected = co_await std::move(connecting);
+  if (!connected) {
+    *exit_code = report(connected.error());
     co_return;
   }
-  http::CurlTransport transport(wiring->context.get_executor(),
-                                {"muster/" MUSTER_VERSION, aws::ca_bundle(environment, *profile)});
-  const auto executor = wiring->context.get_executor();
-  const aws::RunProgram run_program = [wiring, executor](std::vector<std::string> arguments) {
-    return system::run_program(executor, wiring->clock, std::move(arguments),
-                               std::chrono::seconds{60});
-  };
-  aws::CredentialsChain credentials({transport, wiring->clock, wiring->random, log, run_program},
-                                    environment, *profile);
-  aws::Sourced region = aws::find_region(plan->region, environment, *profile);
-  if (region.value.empty() && aws::variable(environment, "AWS_EC2_METADATA_DISABLED") != "true") {
-    Task<Result<std::string>> asking = credentials.instance_region();
-    const Result<std::string> found = co_await std::move(asking);
-    if (found) region = {*found, "instance metadata"};
-  }
-  if (region.value.empty()) {
-    Error error;
-    error.kind = ErrorKind::invalid_input;
-    error.code = "E0203";
-    error.message = "no region: neither muster.yml, AWS_REGION nor the profile names one";
-    error.remedy = "Set region in muster.yml, or AWS_REGION.";
-    *exit_code = report(error);
-    co_return;
-  }
-  const Result<aws::Sourced> endpoint =
-      aws::find_endpoint("ec2", region.value, environment, *profile);
-  const Result<aws::Sourced> sts_endpoint =
-      aws::find_endpoint("sts", region.value, environment, *profile);
-  for (const Error* error :
-       {endpoint ? nullptr : &endpoint.error(), sts_endpoint ? nullptr : &sts_endpoint.error()}) {
-    if (error == nullptr) continue;
-    *exit_code = report(*error);
-    co_return;
-  }
-  // The global endpoint of STS is signed for its own region.
-  const bool is_global_sts = sts_endpoint->value == "https://sts.amazonaws.com";
-  credentials.use_sts({sts_endpoint->value, is_global_sts ? "us-east-1" : region.value});
-  CallBudget budget(wiring->clock, log);
-  aws::Ec2ClientOptions client_options{endpoint->value, region.value};
-  client_options.attempts_max = aws::attempts_max(environment, *profile);
-  client_options.before_repetition = [&budget](std::string action) {
-    const CallPriority priority = priority_of(action);
-    return budget.acquire(std::move(action), priority);
-  };
-  aws::Ec2Client client(transport, credentials, wiring->clock, wiring->random, log, client_options);
-  aws::Ec2Cloud ec2(client);
-  BudgetedCloud cloud(ec2, ec2, ec2, budget);
+  CloudWiring& around = **connected;
+  BudgetedCloud& cloud = around.cloud();
+  const aws::Sourced& region = around.region();
   ssh::SshConnector connector(wiring->context.get_executor(), wiring->clock);
   Launcher launcher({cloud, cloud, cloud, connector, **store, wiring->clock, wiring->random, log},
                     plan->cluster, *secret, region.value);

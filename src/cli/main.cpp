@@ -7,16 +7,10 @@
 
 #include "base/nearest.hpp"
 #include "cli/commands.hpp"
+#include "cli/daemon_command.hpp"
 #include "cli/errors.hpp"
 
 namespace muster::cli {
-
-LogLevel CommonFlags::level() const {
-  if (log_level == "debug") return LogLevel::debug;
-  if (log_level == "info") return LogLevel::info;
-  if (log_level == "error") return LogLevel::error;
-  return LogLevel::warn;
-}
 
 namespace {
 
@@ -178,6 +172,8 @@ int run(int argc, char** argv) {
       "muster runs CI jobs on fresh EC2 machines.\n\n"
       "Examples:\n"
       "  muster exec                      run .drone.yml of this folder on a machine of its own\n"
+      "  muster daemon                    keep the pools of muster.yml and run jobs on them\n"
+      "  muster submit --wait             queue .drone.yml of this folder for the daemon\n"
       "  muster compile                   show what would be run, as JSON\n"
       "  muster config check              check muster.yml\n"
       "  muster help E0412                what an error means\n"};
@@ -221,6 +217,62 @@ int run(int argc, char** argv) {
   bool shows_secrets = false;
   compile->add_flag("--show-secrets", shows_secrets, "Print secrets in clear");
 
+  DaemonFlags daemon_flags;
+  CLI::App* daemon = app.add_subcommand(
+      "daemon",
+      "Keep the pools of muster.yml and run queued jobs on them, until SIGTERM or SIGINT.\n"
+      "Machines and running jobs stay as they are, and the next start goes on with them.\n"
+      "SIGHUP reads muster.yml again; one with mistakes changes nothing.\n\n"
+      "Examples:\n"
+      "  muster daemon\n"
+      "  muster daemon --config /etc/muster/muster.yml --log info\n");
+  add_config(*daemon, common);
+  add_display(*daemon, common);
+  daemon
+      ->add_option("--stop-time", daemon_flags.stop_time,
+                   "How long launches that are under way are waited for when it stops")
+      ->capture_default_str();
+
+  SubmitFlags submit_flags;
+  CLI::App* submit = app.add_subcommand(
+      "submit",
+      "Queue a pipeline for the daemon with the same state folder.\n\n"
+      "Examples:\n"
+      "  muster submit                      the pipeline of .drone.yml here\n"
+      "  muster submit --wait && echo fine  wait for its end; exit code 1 if it failed\n"
+      "  muster submit --label linux,arm64  on a machine of any pool with these labels\n");
+  add_build(*submit, submit_flags.build);
+  add_config(*submit, common);
+  submit->add_flag("-q,--quiet", common.is_quiet, "Only the answer");
+  submit
+      ->add_option("--pool", submit_flags.pool,
+                   "Pool of muster.yml (default: the pipeline's, or the only one)")
+      ->check(not_empty());
+  submit
+      ->add_option("--label", submit_flags.labels,
+                   "Labels that the pool must have, in place of its name (repeatable)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(not_empty())
+      ->excludes("--pool");
+  submit->add_option("--priority", submit_flags.priority, "Higher goes first")
+      ->check(CLI::Range(-1000, 1000))
+      ->capture_default_str();
+  submit->add_option("--timeout", submit_flags.timeout, "End the job after this long")
+      ->capture_default_str();
+  submit->add_flag("--wait", submit_flags.waits,
+                   "Wait for its end: exit code 0 passed, 1 failed, 4 its machine was lost");
+  submit->add_flag("--json", submit_flags.as_json, "As JSON (muster.submit/1)");
+
+  std::string backup_path;
+  CLI::App* backup = app.add_subcommand("backup",
+                                        "Copy the store into a new file, while the daemon runs.\n\n"
+                                        "Examples:\n"
+                                        "  muster backup /var/backups/muster.db\n");
+  backup->add_option("file", backup_path, "A file that does not exist")
+      ->required()
+      ->check(not_empty());
+
   CLI::App* config = app.add_subcommand("config",
                                         "Work with muster.yml.\n\n"
                                         "Examples:\n"
@@ -262,6 +314,9 @@ int run(int argc, char** argv) {
     if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
   if (exec->parsed()) return run_exec(common, exec_flags);
+  if (daemon->parsed()) return run_daemon(common, daemon_flags);
+  if (submit->parsed()) return run_submit(common, submit_flags);
+  if (backup->parsed()) return run_backup(backup_path);
   if (compile->parsed()) return run_compile(compile_flags, shows_secrets);
   if (check->parsed()) return run_config_check(common, as_json);
   if (schema->parsed()) return run_config_schema();
