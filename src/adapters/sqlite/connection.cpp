@@ -58,8 +58,7 @@ Status Connection::start() {
 
 Status Connection::check() {
   std::string verdict;
-  Status asked =
-      query("PRAGMA quick_check(1)", {}, [&](const Row& row) { verdict = row.text(0); });
+  Status asked = query("PRAGMA quick_check(1)", {}, [&](const Row& row) { verdict = row.text(0); });
   if (!asked || verdict == "ok") return asked;
   return fail(ErrorKind::corrupt, fmt::format("the store {} is damaged: {}", path_, verdict),
               "Move the file away; what runs is found again by its tags.");
