@@ -45,12 +45,12 @@ def test_every_error_code_has_a_page(tmp_path):
 
 
 def test_config_check_shows_all_problems_at_once(tmp_path):
-    (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    imgae: debian\n    types: [m5.lrage]\n    idle: {count: 2}\n")
+    (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    imgae: debian\n    types: [m5.lrage]\n    block_devices: []\n")
     done = run("config", "check", cwd=tmp_path)
     assert done.returncode == 2 and not done.stdout
     assert "muster.yml:3:5  pools.linux.imgae: unknown key. Did you mean image?" in done.stderr
     assert 'muster.yml:4:13  pools.linux.types[0] "m5.lrage": no such instance type. Did you mean m5.large?' in done.stderr
-    assert "muster.yml:5:5  pools.linux.idle is not supported yet." in done.stderr and "4 problems" in done.stderr
+    assert "muster.yml:5:5  pools.linux.block_devices is not supported yet." in done.stderr and "4 problems" in done.stderr
     (tmp_path / "muster.yml").write_text("pools:\n  linux:\n    image: debian\n    types: [m5.large]\n")
     done = run("config", "check", "--json", cwd=tmp_path)
     assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "muster.config/1"
@@ -79,7 +79,7 @@ def test_the_schema_takes_what_the_program_takes(pool, tmp_path):
 
 @pytest.mark.parametrize("document", [
     {"pools": {"p": {"types": ["t3.large"]}}}, {"pool": {}}, {"pools": {"p": {**POOL, "imgae": "x"}}},
-    {"pools": {"p": {**POOL, "max_instances": 0}}}, {"pools": {"p": {**POOL, "max_instances": "many"}}},
+    {"pools": {"p": {**POOL, "max_instances": -1}}}, {"pools": {"p": {**POOL, "max_instances": "many"}}},
     {"pools": {"p": {**POOL, "on_demand": "maybe"}}}, {"pools": {"p": {**POOL, "dead_man": 10}}},
     {"pools": {"p": {**POOL, "disk": {"type": "gp9"}}}}, {"pools": {"a b": POOL}}, {"pools": {"p": {**POOL, "idle": 2}}},
     {"pools": {"p": {"launch_template": {"version": 1}}}}, {"pools": {"p": {**POOL, "monitoring": "maybe"}}}])
