@@ -47,6 +47,20 @@ Pool unusual_pool() {
   pool.privileged = false;
   pool.boot_timeout = 90s;
   pool.dead_man = 1h;
+  pool.labels = {"linux"};
+  pool.match = LabelMatch::exact;
+  pool.priority = 3;
+  pool.sizes = {{"large", "m7i.2xlarge"}};
+  pool.idle = {2, 5, "0.5", 1min};
+  pool.schedule["day"] = {"* 8-17 * * *", "Europe/Berlin", 4};
+  pool.growth_limit = 7;
+  pool.reuse = {3, 2h};
+  pool.stopped_count = 1;
+  pool.min_life = 3min;
+  pool.max_life = 5h;
+  pool.max_age = 6h;
+  pool.hedge_after = 30s;
+  pool.order = OfferingOrder::price;
   return pool;
 }
 

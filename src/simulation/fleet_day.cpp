@@ -17,7 +17,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration kDay = 24h;
 constexpr Duration kFaultsUntil = 20h;
 
 ec2model::World make_cloud(const DayOptions& options) {
@@ -464,7 +463,7 @@ class Day {
     scope.spawn(bring_jobs());
     scope.spawn(cancel_jobs());
     if (world_.faults.has(54)) scope.spawn(keep_backups());
-    const Duration until = options_.burst > 0 ? Duration(1h) : kDay;
+    const Duration until = options_.burst > 0 ? Duration(1h) : options_.length;
     while (world_.now() < until) {
       down_for_ = incarnation_dice_.between(Duration{100ms}, 20s);
       // When the faults are over nobody crashes any more, and everything comes to rest.

@@ -16,6 +16,7 @@ struct DayOptions {
   bool keeps_trace = false;
   std::set<int> without;  ///< Faults that are left out.
   double jobs_share = 1;  ///< Of the jobs that the seed gives.
+  Duration length = std::chrono::hours{24};
   // To prove one net with the others off.
   bool replays_intents = true;
   bool sweeps = true;
