@@ -137,6 +137,11 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
         fmt::format("is {}, above max_instances ({}).", schedule.idle_count, pool.max_instances),
         "Lower it, or raise max_instances.");
   }
+  if (pool.stopped_count > 0 && pool.on_demand != OnDemandRule::only) {
+    reader.error(mark_of("stopped"), path + ".stopped",
+                 "needs on-demand: EC2 stops no spot machine.",
+                 fmt::format("Set {}.on_demand: only, or remove it.", path));
+  }
   if (!pool.private_ip.empty() && pool.max_instances > 1) {
     reader.error(mark_of("private_ip"), path + ".private_ip", "fits one machine only.",
                  fmt::format("Set {}.max_instances to 1, or remove it.", path));
@@ -277,6 +282,24 @@ const KeyTable<Tenant>& tenant_keys() {
   return table;
 }
 
+/// A budget that does not know what machines cost would let none be launched.
+void check_budget(NodeReader& reader, const Node& node, const std::string& path,
+                  const Config& config) {
+  static_cast<void>(path);
+  const Node* limits = node.find("limits");
+  if (limits == nullptr || config.limits.usd_per_day.empty()) return;
+  for (const auto& [name, pool] : config.pools) {
+    if (pool.on_demand == OnDemandRule::never) continue;
+    for (const std::string& type : pool.types) {
+      if (config.prices.contains(type)) continue;
+      reader.error(
+          limits->mark, "limits.usd_per_day",
+          fmt::format("needs the price of {}, which pools.{} may launch on demand.", type, name),
+          fmt::format("Set prices.{}, USD an hour.", type));
+    }
+  }
+}
+
 const KeyTable<DiskPolicy>& disk_keys() {
   static const KeyTable<DiskPolicy> table =
       KeyTable<DiskPolicy>()
@@ -394,7 +417,7 @@ const KeyTable<Pool>& pool_keys() {
                   "instances on their way at a time; 0: no limit")
           .object(&Pool::reuse, "reuse", reuse_keys(), "how often an instance is used")
           .number(&Pool::stopped_count, "stopped", 0, 100'000,
-                  "instances kept stopped, to be started when jobs come; on-demand only")
+                  "instances kept stopped, to be started when jobs come; with `on_demand: only`")
           .duration(&Pool::min_life, "min_life", 0s, 24h,
                     "no instance is ended for want of jobs before it is this old")
           .duration(&Pool::max_life, "max_life", 0s, 24h * 365,
@@ -460,13 +483,14 @@ const KeyTable<Config>& config_keys() {
                    "its owner")
           .absent("each owner of a repository")
           .key(&Config::prices, "prices", "USD an hour on demand, by instance type")
-          .absent("none: such an instance counts as free")
+          .absent("none; `limits.usd_per_day` needs them")
           .check([](NodeReader& reader, const Node& node, const std::string& path,
                     const Config& config) {
             for (const auto& [type, price] : config.prices) {
               check_decimal(reader, node, path + "." + type, price, "Write one such as 0.0832.");
             }
           })
+          .check_all(check_budget)
           .later({"github", "gitlab", "drone", "listen", "store", "notifications"});
   return table;
 }

@@ -314,7 +314,7 @@ void Planner::count_supply() {
 }
 
 /// Lets waiting jobs count on what comes, and wishes for what is missing.
-bool Planner::place(Cursor& cursor, int count) {
+void Planner::place(Cursor& cursor, int count) {
   for (const SizedPool& at : cursor.pools) {
     int& coming = coming_[at];
     if (coming <= 0 || mode_of(at.pool) != PoolMode::open) continue;
@@ -330,7 +330,7 @@ bool Planner::place(Cursor& cursor, int count) {
                          ? fmt::format("an instance of pool {} is on its way", at.pool.value())
                          : fmt::format("an instance of pool {} was asked for", at.pool.value()),
                      now_, std::nullopt};
-    return true;
+    return;
   }
   std::optional<WaitReason> first_reason;
   for (const SizedPool& at : cursor.pools) {
@@ -351,7 +351,7 @@ bool Planner::place(Cursor& cursor, int count) {
     cursor.reason = {WaitCause::launching,
                      fmt::format("an instance of pool {} is being launched", at.pool.value()), now_,
                      std::nullopt};
-    return true;
+    return;
   }
   cursor.is_blocked = true;
   cursor.reason = first_reason.value_or(WaitReason{});
@@ -362,7 +362,6 @@ bool Planner::place(Cursor& cursor, int count) {
     waiting_[cursor.pools.front()] +=
         static_cast<int>(std::distance(cursor.next, cursor.demand->jobs.end()));
   }
-  return false;
 }
 
 void Planner::place_waiting() {
@@ -370,7 +369,7 @@ void Planner::place_waiting() {
   while (Cursor* cursor = best_cursor()) {
     if (is_limited(*cursor)) continue;
     const auto rest = std::distance(cursor->next, cursor->demand->jobs.end());
-    static_cast<void>(place(*cursor, is_shared ? 1 : static_cast<int>(rest)));
+    place(*cursor, is_shared ? 1 : static_cast<int>(rest));
   }
 }
 

@@ -109,7 +109,7 @@ class Planner {
   void lease(const JobId& job, const InstanceId& instance);
   void count_supply();
   void place_waiting();
-  bool place(Cursor& cursor, int count);
+  void place(Cursor& cursor, int count);
   void measure();
   [[nodiscard]] int scheduled_idle(const Pool& pool, TimePoint now) const;
   [[nodiscard]] int target_of(const PoolName& pool) const;

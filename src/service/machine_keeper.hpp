@@ -47,6 +47,8 @@ class MachineKeeper {
   Task<Result<JobResult>> run_script(LeaseId lease, WorkOrder order);
   Task<Result<JobResult>> run_stage(LeaseId lease, WorkOrder order);
   Task<> watch_end(LeaseId lease, Duration time_max, std::optional<JobResult>* end);
+  /// Why the machine is no more; nothing while it is of use.
+  Task<std::optional<Error>> find_end();
   [[nodiscard]] Duration time_limit(const Lease& lease) const;
 
   ControlLoop& loop_;

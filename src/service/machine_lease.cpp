@@ -22,16 +22,17 @@ constexpr Duration kAnswerTimeMax = 30s;  // Of one call.
 constexpr Duration kWindEvery = 2min;     // While a job runs.
 constexpr Duration kAfterLimit = 10min;   // What the timer has beyond the job's limit.
 
-Error machine_ended() {
-  return fail(ErrorKind::unavailable, "its instance has ended", "", "E0424").value();
-}
-
 }  // namespace
 
 Duration MachineKeeper::time_limit(const Lease& lease) const {
   const Job* job = loop_.fleet().find(lease.job);
   const bool has_own = job != nullptr && job->time_max > Duration{};
   return has_own ? job->time_max : loop_.options().job_time_max;
+}
+
+Task<std::optional<Error>> MachineKeeper::find_end() {
+  if (is_needed()) co_return std::nullopt;
+  co_return fail(ErrorKind::unavailable, "its instance has ended", "", "E0424").value();
 }
 
 Task<> MachineKeeper::work() {
@@ -201,12 +202,8 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
   const Status started = co_await std::move(starting);
   if (!started) co_return tl::unexpected<Error>(started.error());
   out->step_started("script");
-  const RemoteStep::FindEnd find_end = [this]() -> Task<std::optional<Error>> {
-    if (is_needed()) co_return std::nullopt;
-    co_return machine_ended();
-  };
   const auto write = [out](std::string_view bytes) { out->step_output("script", bytes); };
-  Task<Result<int>> following = step.follow(0, write, patience, {}, find_end);
+  Task<Result<int>> following = step.follow(0, write, patience, {}, [this] { return find_end(); });
   const Result<int> code = co_await std::move(following);
   if (!code) co_return tl::unexpected<Error>(code.error());
   StepResult result;
@@ -219,14 +216,10 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
 Task<Result<JobResult>> MachineKeeper::run_stage(LeaseId lease, WorkOrder order) {
   const Job job = *loop_.fleet().find(loop_.fleet().find(lease)->job);
   const std::unique_ptr<RunObserver> observer = loop_.parts().output.open(job, lease);
-  const RemoteStep::FindEnd find_end = [this]() -> Task<std::optional<Error>> {
-    if (is_needed()) co_return std::nullopt;
-    co_return machine_ended();
-  };
-  Task<Result<JobResult>> running =
-      run_stage_work({loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
-                      loop_.parts().clock, *observer, find_end, loop_.parts().log},
-                     lease, job_folder(lease), std::move(order));
+  Task<Result<JobResult>> running = run_stage_work(
+      {loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
+       loop_.parts().clock, *observer, [this] { return find_end(); }, loop_.parts().log},
+      lease, job_folder(lease), std::move(order));
   co_return co_await std::move(running);
 }
 

@@ -32,7 +32,6 @@ struct DayResult {
   long events = 0;
   std::uint64_t trace_hash = 0;
   int jobs = 0;
-  int finished = 0;
   int launched = 0;
   Duration last_launch{};
   std::vector<Violation> violations;

@@ -174,11 +174,6 @@ Task<Result<T>> SimCloud::call(std::string action, Act act) {
   co_return result;
 }
 
-ec2model::Gate SimCloud::gate(const std::string& action) {
-  static_cast<void>(action);
-  return {};  // What stands before every call was passed.
-}
-
 CloudInstance SimCloud::view_of(const ec2model::Instance& instance, bool is_stale) const {
   CloudInstance view;
   view.id = InstanceId(instance.id);
@@ -212,7 +207,7 @@ Result<LaunchAnswer> SimCloud::run(const FrozenCall& call) {
   request.fingerprint = call.body;
   const bool is_older = parse_integer(values.find("version")->second) != serialization_;
   if (is_older) world_.faults.strike(12);
-  const auto made = world_.model.run_instances(request, gate(call.action), world_.clock.now());
+  const auto made = world_.model.run_instances(request, ec2model::Gate{}, world_.clock.now());
   if (!made) {
     const Error error = error_of(made.error());
     if (error.kind == ErrorKind::quota_exceeded) world_.faults.strike(21);
@@ -245,7 +240,7 @@ Result<LaunchAnswer> SimCloud::run_fleet(const FrozenCall& call) {
   if (offerings.empty()) return fail(ErrorKind::invalid_input, "a fleet of nothing");
   const bool is_spot = offerings.front().capacity_type == CapacityType::spot;
   (is_spot ? request.spot_count : request.on_demand_count) = call.count;
-  const auto made = world_.model.create_fleet(request, gate(call.action), world_.clock.now());
+  const auto made = world_.model.create_fleet(request, ec2model::Gate{}, world_.clock.now());
   if (!made) return tl::unexpected<Error>(error_of(made.error()));
   std::vector<std::string> ids;
   for (const auto& group : made->groups) {
@@ -314,8 +309,7 @@ Task<Status> SimCloud::terminate(std::vector<InstanceId> ids) {
     }
     if (world_.strikes(24, 0.5)) return {};  // Said to be done.
     if (world_.on_terminate) world_.on_terminate(names);
-    const auto done =
-        world_.model.terminate_instances(names, gate("TerminateInstances"), world_.clock.now());
+    const auto done = world_.model.terminate_instances(names, ec2model::Gate{}, world_.clock.now());
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};
   });
@@ -327,8 +321,8 @@ Task<Status> SimCloud::stop(std::vector<InstanceId> ids, bool hibernates) {
     if (world_.strikes(25, 0.5)) return fail(ErrorKind::conflict, "not in a state to be stopped");
     std::vector<std::string> names;
     for (const InstanceId& id : ids) names.push_back(id.value());
-    const auto done = world_.model.stop_instances(names, hibernates, false, gate("StopInstances"),
-                                                  world_.clock.now());
+    const auto done =
+        world_.model.stop_instances(names, hibernates, false, ec2model::Gate{}, world_.clock.now());
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};
   });
@@ -343,8 +337,7 @@ Task<Status> SimCloud::start(std::vector<InstanceId> ids) {
     }
     std::vector<std::string> names;
     for (const InstanceId& id : ids) names.push_back(id.value());
-    const auto done =
-        world_.model.start_instances(names, gate("StartInstances"), world_.clock.now());
+    const auto done = world_.model.start_instances(names, ec2model::Gate{}, world_.clock.now());
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};
   });
@@ -354,7 +347,7 @@ Task<Status> SimCloud::start(std::vector<InstanceId> ids) {
 Task<Status> SimCloud::tag(std::vector<std::string> resource_ids,
                            std::map<std::string, std::string> tags) {
   Task<Status> calling = call<void>("CreateTags", [this, resource_ids, tags]() -> Status {
-    const auto done = world_.model.create_tags(resource_ids, tags, gate("CreateTags"));
+    const auto done = world_.model.create_tags(resource_ids, tags, ec2model::Gate{});
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};
   });
@@ -384,8 +377,7 @@ Task<Status> SimCloud::modify(InstanceId id, InstanceChange change) {
     asked.instance_type = change.instance_type;
     asked.user_data = change.user_data;
     asked.is_termination_protected = change.is_termination_protected;
-    const auto done =
-        world_.model.modify_instance(id.value(), asked, gate("ModifyInstanceAttribute"));
+    const auto done = world_.model.modify_instance(id.value(), asked, ec2model::Gate{});
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};
   });

@@ -83,7 +83,6 @@ class SimCloud : public Cloud, public CloudControl, public CloudCatalog, public 
   Result<LaunchAnswer> run(const FrozenCall& call);
   Result<LaunchAnswer> run_fleet(const FrozenCall& call);
   Result<LaunchAnswer> answer_of(const std::vector<std::string>& ids);
-  [[nodiscard]] ec2model::Gate gate(const std::string& action);
   [[nodiscard]] CloudInstance view_of(const ec2model::Instance& instance, bool is_stale) const;
 
   SimWorld& world_;

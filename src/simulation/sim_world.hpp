@@ -86,7 +86,6 @@ class SimWorld {
     bool keeps_trace = false;  ///< As text, not only its hash.
     bool has_dead_man = true;  ///< Machines end by their timers.
     ec2model::World cloud;
-    Duration faults_until = std::chrono::hours{20};
   };
 
   SimWorld(Options options, Faults faults);
@@ -145,8 +144,6 @@ class SimWorld {
     return point_strikes_;
   }
   bool may_crash = true;
-  /// Which point of which call the next crash is for; empty: any.
-  std::optional<std::pair<std::string, Point>> wanted_crash;
   long pause_until_ns = 0;  ///< The process is stopped (SIGSTOP) until then.
 
   // The cloud's machines.

@@ -47,6 +47,14 @@ TEST(ReadConfig, RefusesWhatIsNotSupportedYet) {
   }
 }
 
+TEST(ReadConfig, RefusesABudgetWithoutPricesAndStoppedSpot) {
+  const std::string pool = "pools:\n  a:\n    image: i\n    types: [t3.large]\n";
+  ASSERT_EQ(problems(pool + "limits: {usd_per_day: 5}\n").size(), 1U);
+  EXPECT_TRUE(problems(pool + "limits: {usd_per_day: 5}\nprices: {t3.large: 0.0832}\n").empty());
+  ASSERT_EQ(problems(pool + "    stopped: 1\n").size(), 1U);
+  EXPECT_TRUE(problems(pool + "    stopped: 1\n    on_demand: only\n").empty());
+}
+
 TEST(ReadConfig, TakesALaunchTemplateInPlaceOfImageAndTypes) {
   std::vector<Finding> findings;
   const Config config =
