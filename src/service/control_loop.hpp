@@ -22,6 +22,7 @@
 #include "ports/random.hpp"
 #include "ports/store.hpp"
 #include "service/call_budget.hpp"
+#include "service/catalog_cache.hpp"
 #include "service/job_output.hpp"
 #include "service/pool_resolver.hpp"
 
@@ -55,6 +56,7 @@ class ControlLoop {
     Duration sweep_every = std::chrono::seconds{10};  ///< While there is anything to watch.
     Duration sweep_idle = std::chrono::seconds{20};   ///< While there is not.
     Duration ask_every = std::chrono::seconds{10};    ///< The CI servers, without news.
+    Duration resolve_every = std::chrono::minutes{5};  ///< What pools name, and prices.
     Duration job_time_max = std::chrono::hours{1};    ///< Of jobs that name none.
     // Tests switch each of these off to prove the others.
     bool replays_intents = true;  ///< Open launches are asked for again after a restart.
@@ -112,8 +114,8 @@ class ControlLoop {
   // launch_task.cpp
   Task<> send_launch(IntentId id);
   Task<LaunchAnswered> ask_for_launch(IntentId id, FrozenCall call, TimePoint created_at);
-  bool is_of_others(const CloudInstance& instance);
   // reconciliation.cpp
+  bool is_of_others(const CloudInstance& instance);
   Task<> sweep_forever();
   Task<Result<InstancesListed>> list_cloud();
   Task<> ask_forever(CiServer* source);
@@ -131,6 +133,7 @@ class ControlLoop {
   Parts parts_;
   Options options_;
   Controller controller_;
+  CatalogCache catalog_;
   PoolResolver resolver_;
   std::string owner_;  // Whose secret the machines' keys are made from.
   bool has_told_of_others_ = false;

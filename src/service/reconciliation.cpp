@@ -18,7 +18,6 @@ namespace {
 
 constexpr Duration kListTimeMax = 60s;
 constexpr Duration kCallTimeMax = 30s;
-constexpr Duration kResolveEvery = 5min;
 constexpr Duration kResolveAgain = 15s;
 constexpr Duration kSweepPause = 500ms;        // Ends that come together are seen together.
 constexpr std::size_t kFilterValuesMax = 200;  // EC2: FilterLimitExceeded.
@@ -224,6 +223,7 @@ Task<> ControlLoop::resolve_pool(Pool pool) {
 Task<> ControlLoop::resolve_forever() {
   while (true) {
     bool is_complete = true;
+    catalog_.clear();
     const std::map<std::string, Pool> pools = controller_.config().pools;
     for (const auto& [name, pool] : pools) {
       Task<> resolving = resolve_pool(pool);
@@ -232,7 +232,7 @@ Task<> ControlLoop::resolve_forever() {
       is_complete = is_complete && offers != nullptr && !offers->error;
     }
     Task<> waiting =
-        parts_.clock.wait(resolve_wanted_, is_complete ? kResolveEvery : kResolveAgain);
+        parts_.clock.wait(resolve_wanted_, is_complete ? options_.resolve_every : kResolveAgain);
     co_await std::move(waiting);
   }
 }

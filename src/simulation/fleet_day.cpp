@@ -19,7 +19,7 @@ namespace {
 
 constexpr Duration kFaultsUntil = 20h;
 
-ec2model::World make_cloud(const DayOptions& options) {
+ec2model::World make_cloud() {
   ec2model::World world = ec2model::default_world(1);
   world.default_kind = ec2model::MachineKind::record;
   world.durations.pending = {ec2model::Distribution::Form::uniform, 1s, 4s};
@@ -27,7 +27,6 @@ ec2model::World make_cloud(const DayOptions& options) {
   world.durations.stopping = {ec2model::Distribution::Form::uniform, 5s, 30s};
   world.vcpu_quota = 100'000;
   world.spot_vcpu_quota = 100'000;
-  static_cast<void>(options);
   return world;
 }
 
@@ -99,8 +98,6 @@ class Plan {
     }
   }
 
-  [[nodiscard]] Dice& dice() { return dice_; }
-
  private:
   static Pool base_pool(const std::string& name) {
     Pool pool;
@@ -125,7 +122,8 @@ class Plan {
     if (dice_.hits(0.2)) pool.min_life = 20min;
     if (dice_.hits(0.2)) pool.stopped_count = static_cast<int>(dice_.between(1L, 3L));
     if (dice_.hits(0.3)) pool.schedule["day"] = {"* 8-17 * * *", "Europe/Berlin", 2};
-    if (dice_.hits(0.5)) pool.on_demand = OnDemandRule::only;
+    const bool is_steady = dice_.hits(0.5) || pool.stopped_count > 0;
+    if (is_steady) pool.on_demand = OnDemandRule::only;
     if (dice_.hits(0.3)) pool.order = OfferingOrder::price;
     if (dice_.hits(0.2)) pool.order = OfferingOrder::fleet;
     pool.priority = static_cast<int>(dice_.between(0L, 2L));
@@ -176,10 +174,6 @@ class Day {
     result.events = world_.event_count();
     result.trace_hash = world_.trace_hash();
     result.jobs = static_cast<int>(world_.jobs.size());
-    for (const auto& [id, job] : world_.jobs) {
-      if (job.state == CiJobState::finished || job.state == CiJobState::cancelled)
-        ++result.finished;
-    }
     result.launched = checks_.launch_count();
     result.last_launch = checks_.last_launch();
     result.violations = world_.violations;
@@ -198,8 +192,7 @@ class Day {
     out.has_faults = options.has_faults;
     out.keeps_trace = options.keeps_trace;
     out.has_dead_man = options.has_dead_man;
-    out.cloud = make_cloud(options);
-    out.faults_until = kFaultsUntil;
+    out.cloud = make_cloud();
     return out;
   }
 
@@ -341,8 +334,10 @@ class Day {
     loop_options.region = "us-east-1";
     loop_options.secret = Secret("the cluster's secret");
     // As seldom as the rules of time allow: a day has many of them.
-    loop_options.sweep_every = 15s;
-    loop_options.sweep_idle = 25s;
+    loop_options.sweep_every = 20s;
+    loop_options.sweep_idle = 50s;
+    loop_options.ask_every = 30s;
+    loop_options.resolve_every = 30min;
     loop_options.replays_intents = options_.replays_intents;
     loop_options.sweeps = options_.sweeps;
     ControlLoop loop(world_.context.get_executor(),
