@@ -331,6 +331,7 @@ class Model {
   std::map<std::string, KeyPair> key_pairs_;  // By name.
   std::map<std::string, LaunchTemplate> templates_;
   std::map<std::string, SpotRequest> spot_requests_;
+  bool may_have_open_spot_ = false;
   std::map<std::string, Fleet> fleets_;
   std::deque<Effect> effects_;
   std::vector<std::string> ledger_changes_;

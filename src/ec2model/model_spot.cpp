@@ -68,6 +68,7 @@ void Model::close_spot_request(const Instance& instance, const std::string& code
   // A persistent request that nobody cancelled asks for the next machine (EC2 user guide, "Spot
   // request states").
   request.state = "open";
+  may_have_open_spot_ = true;
   request.instance.clear();
   fulfil(request, now);
 }
@@ -110,11 +111,13 @@ void Model::retry_spot_requests(TimePoint now) {
   constexpr std::chrono::seconds kOften{1};
   if (is_retrying_ || now - spot_retried_at_ < kOften) return;
   spot_retried_at_ = now;
+  if (!may_have_open_spot_) return;
   is_retrying_ = true;
   std::vector<std::string> open;
   for (const auto& [id, request] : spot_requests_) {
     if (request.state == "open" && request.instance.empty()) open.push_back(id);
   }
+  may_have_open_spot_ = !open.empty();
   for (const std::string& id : open) fulfil(spot_requests_.at(id), now);
   is_retrying_ = false;
 }
@@ -161,6 +164,7 @@ Answer<std::vector<SpotRequest>> Model::request_spot(const LaunchRequest& reques
     if (!tags.empty()) tags_[one.id] = tags;
     const std::string id = one.id;
     spot_requests_.emplace(id, std::move(one));
+    may_have_open_spot_ = true;
     replay.instances.push_back(id);
   }
   for (const std::string& id : replay.instances) made.push_back(spot_requests_.at(id));

@@ -107,7 +107,7 @@ void Fleet::count(const Job& job, int sign) {
 }
 
 void Fleet::count(const Instance& instance, int sign) {
-  ++phase_version_;
+  moved_.insert(instance.id);
   Supply& supply = supply_[{instance.pool, instance.size}];
   const auto put = [&](Supply::ByTime& in, TimePoint at) {
     if (sign > 0) in.emplace(at, instance.id);
@@ -120,8 +120,8 @@ void Fleet::count(const Instance& instance, int sign) {
     case InstancePhase::idle: put(supply.idle, instance.phase_since); break;
     case InstancePhase::stopped: put(supply.stopped, instance.phase_since); break;
     case InstancePhase::busy: supply.busy += sign; break;
+    case InstancePhase::stopping: supply.stopping += sign; [[fallthrough]];
     case InstancePhase::draining:
-    case InstancePhase::stopping:
     case InstancePhase::terminating: supply.ending += sign; break;
     case InstancePhase::gone: break;
   }

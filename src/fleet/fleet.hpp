@@ -29,7 +29,8 @@ struct Supply {
   ByTime stopped;
   int requested = 0;  ///< Of launches that were not answered.
   int busy = 0;
-  int ending = 0;  ///< Draining, stopping or terminating.
+  int ending = 0;    ///< Draining, stopping or terminating.
+  int stopping = 0;  ///< Of those that are ending.
 
   /// Everything that costs an instance.
   [[nodiscard]] int live() const {
@@ -132,8 +133,8 @@ class Fleet {
   [[nodiscard]] int repository_count(const std::string& repository) const;
   [[nodiscard]] int label_count(const std::string& label) const;
   [[nodiscard]] int live_count() const { return live_; }
-  /// Another number whenever an instance is not in the phase in which it was.
-  [[nodiscard]] long phase_version() const { return phase_version_; }
+  /// Instances that are new, gone or in another phase since the last call.
+  [[nodiscard]] std::set<InstanceId> take_moved() { return std::exchange(moved_, {}); }
   /// Jobs that have not ended.
   [[nodiscard]] const std::set<JobId>& open_jobs() const { return open_; }
   /// Jobs that have ended, oldest first.
@@ -156,7 +157,7 @@ class Fleet {
   std::map<SizedPool, Supply> supply_;
   std::map<PoolName, int> live_by_pool_;
   int live_ = 0;
-  long phase_version_ = 0;
+  std::set<InstanceId> moved_;
   std::map<Demand::Key, Demand> demand_;
   std::map<std::string, int> by_tenant_;
   std::map<std::string, int> by_repository_;

@@ -109,58 +109,71 @@ void Planner::expire_ended_jobs() {
 }
 
 void Planner::expire() {
-  const bool is_known = expired_version_ == parts_.fleet.phase_version();
-  if (is_known && (!expire_at_ || now_ < *expire_at_)) return may_change_at(expire_at_);
-  const std::optional<TimePoint> others = std::exchange(next_, std::nullopt);
-  // Moves between phases leave the map as it is.
-  for (const auto& [id, instance] : parts_.fleet.instances()) expire_instance(instance);
-  expire_at_ = next_;
-  expired_version_ = parts_.fleet.phase_version();
-  may_change_at(others);
+  std::set<InstanceId> looked_at = parts_.fleet.take_moved();
+  if (std::exchange(expires_all_, false)) {
+    for (const auto& [id, instance] : parts_.fleet.instances()) looked_at.insert(id);
+  }
+  for (const auto& [at, id] : expiries_) {
+    if (at > now_) break;
+    looked_at.insert(id);
+  }
+  for (const InstanceId& id : looked_at) {
+    const auto before = expiry_of_.find(id);
+    if (before != expiry_of_.end()) {
+      expiries_.erase({before->second, id});
+      expiry_of_.erase(before);
+    }
+    const Instance* instance = parts_.fleet.find(id);
+    if (instance == nullptr) continue;
+    const std::optional<TimePoint> again = expire_instance(*instance);
+    if (!again) continue;
+    expiries_.emplace(*again, id);
+    expiry_of_.emplace(id, *again);
+  }
+  if (!expiries_.empty()) may_change_at(expiries_.begin()->first);
 }
 
-void Planner::expire_instance(const Instance& instance) {
+std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
   const Pool* pool = find_pool(instance.pool);
   const bool is_coming = instance.phase == InstancePhase::pending ||
                          instance.phase == InstancePhase::booting ||
                          instance.phase == InstancePhase::starting;
-  const auto end = [&](const std::string& why) {
+  const auto end = [&](const std::string& why) -> std::optional<TimePoint> {
     parts_.fleet.edit(instance.id).reason = why;
     parts_.fleet.move(instance.id, InstancePhase::terminating, now_);
+    return std::nullopt;
   };
   if (is_coming) {
     const Duration most = (pool != nullptr ? pool->boot_timeout : Duration(5min)) + kBootGrace;
     const TimePoint due = std::max(instance.launched_at, instance.phase_since) + most;
-    if (now_ < due) return may_change_at(due);
+    if (now_ < due) return due;
     if (instance.is_adopted) {
       // It may have a job: one that answers is asked, one that nobody can have claimed may go.
       const bool may_go = inputs_.knows_claims && now_ - instance.contact_at > 2min;
-      if (may_go) end("found by its tags, and not to be reached");
-      return may_change_at(now_ + 1min);
+      return may_go ? end("found by its tags, and not to be reached") : now_ + 1min;
     }
     parts_.market.boot_failed(instance.pool, "it was not usable in time", now_);
     return end("was not usable within boot_timeout");
   }
-  if (instance.phase == InstancePhase::idle && pool == nullptr && !instance.is_protected) {
-    return end("its pool is no more in the configuration");
+  const bool is_idle = instance.phase == InstancePhase::idle;
+  const bool is_busy = instance.phase == InstancePhase::busy;
+  if (!is_idle && !is_busy) return std::nullopt;
+  const bool is_kept = is_idle && instance.is_protected;  // For as long as people want it.
+  if (is_idle && pool == nullptr) {
+    return is_kept ? now_ + 1min : end("its pool is no more in the configuration");
   }
-  if (pool == nullptr || pool->max_life == Duration{}) return;
+  if (pool == nullptr || pool->max_life == Duration{}) return std::nullopt;
   const TimePoint due = instance.launched_at + pool->max_life;
-  const bool is_in_use =
-      instance.phase == InstancePhase::idle || instance.phase == InstancePhase::busy;
-  if (is_in_use && now_ < due) return may_change_at(due);
-  if (instance.phase == InstancePhase::idle && !instance.is_protected) {
-    end("has reached max_life");
-  } else if (instance.phase == InstancePhase::busy) {
-    // One that was not started yet is left to start: it can still be given back.
-    const Lease* lease = parts_.fleet.find(instance.lease);
-    const bool can_end =
-        lease != nullptr && !lease->is_cancelled && lease->state == LeaseState::started;
-    if (!can_end) return;
-    Lease& changed = parts_.fleet.edit(lease->id);
-    changed.is_cancelled = true;
-    changed.reason = "its instance has reached max_life";
-  }
+  if (now_ < due) return due;
+  if (is_idle) return is_kept ? now_ + 1min : end("has reached max_life");
+  // One that was not started yet is left to start: it can still be given back.
+  const Lease* lease = parts_.fleet.find(instance.lease);
+  if (lease == nullptr || lease->is_cancelled) return std::nullopt;
+  if (lease->state != LeaseState::started) return now_ + 5s;
+  Lease& changed = parts_.fleet.edit(lease->id);
+  changed.is_cancelled = true;
+  changed.reason = "its instance has reached max_life";
+  return std::nullopt;
 }
 
 void Planner::gather() {

@@ -71,7 +71,7 @@ class Planner {
   /// The configuration is another one.
   void forget_matches() {
     matches_.clear();
-    expired_version_ = -1;
+    expires_all_ = true;
     scheduled_.clear();
   }
 
@@ -100,7 +100,8 @@ class Planner {
   void may_change_at(std::optional<TimePoint> at);
   void expire();
   void expire_ended_jobs();
-  void expire_instance(const Instance& instance);
+  /// Ends what is too old for something; gives the moment at which to look again.
+  std::optional<TimePoint> expire_instance(const Instance& instance);
   void gather();
   [[nodiscard]] Cursor* best_cursor();
   [[nodiscard]] bool is_limited(Cursor& cursor);
@@ -133,8 +134,9 @@ class Planner {
   PlanInputs inputs_;
   TimePoint now_{};
   std::optional<TimePoint> next_;
-  std::optional<TimePoint> expire_at_;  // When the next instance is too old for something.
-  long expired_version_ = -1;
+  std::set<std::pair<TimePoint, InstanceId>> expiries_;  // When to look at an instance again.
+  std::map<InstanceId, TimePoint> expiry_of_;
+  bool expires_all_ = false;
   std::map<std::vector<std::string>, std::vector<SizedPool>> matches_;
   std::vector<Cursor> cursors_;
   std::map<SizedPool, int> coming_;   // Instances on their way that nothing is counted on yet.

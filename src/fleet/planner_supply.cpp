@@ -86,52 +86,62 @@ double Planner::usd_reserved() const {
 Planner::Room Planner::room_for(const SizedPool& at) {
   const Pool* pool = find_pool(at.pool);
   Room room{kFleetMax, {}};
-  const auto narrow = [&](int count, WaitCause cause, const std::string& text,
+  const auto narrow = [&](int count, WaitCause cause, const auto& describe,
                           std::optional<TimePoint> next = std::nullopt) {
     if (count >= room.count) return;
     room.count = std::max(0, count);
-    room.reason = {cause, text, now_, next};
+    room.reason = {cause, describe(), now_, next};
   };
   if (pool == nullptr) return {0, {WaitCause::no_pool, "its pool is gone", now_, std::nullopt}};
   const std::string& name = at.pool.value();
   if (!inputs_.can_launch) {
-    narrow(0, WaitCause::store_unavailable, "the store cannot be written, so nothing is launched");
+    narrow(0, WaitCause::store_unavailable,
+           [] { return "the store cannot be written, so nothing is launched"; });
   }
   const PoolMode mode = mode_of(at.pool);
-  if (mode == PoolMode::paused)
-    narrow(0, WaitCause::paused, fmt::format("pool {} is paused", name));
+  if (mode == PoolMode::paused) {
+    narrow(0, WaitCause::paused, [&] { return fmt::format("pool {} is paused", name); });
+  }
   if (mode == PoolMode::draining) {
-    narrow(0, WaitCause::draining, fmt::format("pool {} is being drained", name));
+    narrow(0, WaitCause::draining, [&] { return fmt::format("pool {} is being drained", name); });
   }
   const int live = parts_.fleet.live_count(at.pool) + wished_[at.pool];
-  narrow(pool->max_instances - live, WaitCause::pool_limit,
-         fmt::format("pool {} has {} instances, and max_instances is {}", name, live,
-                     pool->max_instances));
+  narrow(pool->max_instances - live, WaitCause::pool_limit, [&] {
+    return fmt::format("pool {} has {} instances, and max_instances is {}", name, live,
+                       pool->max_instances);
+  });
   const Limits& limits = parts_.config.limits;
   const int all = parts_.fleet.live_count() + wished_total_;
   if (limits.instances > 0) {
-    narrow(limits.instances - all, WaitCause::cluster_limit,
-           fmt::format("the cluster has {} instances, and limits.instances is {}", all,
-                       limits.instances));
+    narrow(limits.instances - all, WaitCause::cluster_limit, [&] {
+      return fmt::format("the cluster has {} instances, and limits.instances is {}", all,
+                         limits.instances);
+    });
   }
   const Supply& supply = parts_.fleet.supply_of(at);
   if (pool->growth_limit > 0) {
     const int growing =
         supply.requested + static_cast<int>(supply.booting.size()) + wishes_[at].count;
-    narrow(pool->growth_limit - growing, WaitCause::growth_limit,
-           fmt::format("{} instances of pool {} are on their way, and growth_limit is {}", growing,
-                       name, pool->growth_limit));
+    narrow(pool->growth_limit - growing, WaitCause::growth_limit, [&] {
+      return fmt::format("{} instances of pool {} are on their way, and growth_limit is {}",
+                         growing, name, pool->growth_limit);
+    });
   }
   // A brake: whatever goes wrong, there are never far more instances than jobs and reserve.
-  narrow(2 * plan_size_ + 2 - all + ending_, WaitCause::launch_freeze,
-         fmt::format("there are {} instances where {} are planned: nothing more is launched", all,
-                     plan_size_));
+  narrow(2 * plan_size_ + 2 - all + ending_, WaitCause::launch_freeze, [&] {
+    return fmt::format("there are {} instances where {} are planned: nothing more is launched", all,
+                       plan_size_);
+  });
   WaitReason circuit;
   // Half open, one may try: those that are wished for already count.
-  narrow(parts_.market.circuit_room(at.pool, now_, circuit) - wished_[at.pool],
-         circuit.cause == WaitCause::none ? WaitCause::circuit_open : circuit.cause,
-         circuit.text.empty() ? fmt::format("one machine of pool {} is tried", name) : circuit.text,
-         circuit.next);
+  const int tries = parts_.market.circuit_room(at.pool, now_, circuit) - wished_[at.pool];
+  narrow(
+      tries, circuit.cause == WaitCause::none ? WaitCause::circuit_open : circuit.cause,
+      [&] {
+        return circuit.text.empty() ? fmt::format("one machine of pool {} is tried", name)
+                                    : circuit.text;
+      },
+      circuit.next);
   if (room.count <= 0) return room;
   const Market::Choice choice = parts_.market.choose(*pool, at.size, now_);
   if (choice.offerings.empty()) {
@@ -142,18 +152,22 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     const long used = vcpus_live() + wished_vcpus_;
     // What is not known is not launched: a limit that can be passed is none.
     const long more = vcpus > 0 ? (limits.vcpus - used) / vcpus : 0;
-    narrow(static_cast<int>(std::max(0L, more)), WaitCause::vcpu_limit,
-           fmt::format("the cluster has {} vCPUs, and limits.vcpus is {}", used, limits.vcpus));
+    narrow(static_cast<int>(std::max(0L, more)), WaitCause::vcpu_limit, [&] {
+      return fmt::format("the cluster has {} vCPUs, and limits.vcpus is {}", used, limits.vcpus);
+    });
   }
   if (const auto most = parse_decimal(limits.usd_per_day)) {
     const double used = usd_reserved() + wished_usd_;
     const double more = choice.usd_max() > 0 ? (*most - used) / choice.usd_max() : 0;
-    narrow(static_cast<int>(std::floor(std::clamp(more, 0.0, double{kFleetMax}))),
-           WaitCause::budget,
-           fmt::format("today's instances cost ${:.2f}, with what they may still cost, and "
-                       "limits.usd_per_day is {}",
-                       used, limits.usd_per_day),
-           std::chrono::floor<std::chrono::days>(now_) + std::chrono::days{1});
+    narrow(
+        static_cast<int>(std::floor(std::clamp(more, 0.0, double{kFleetMax}))), WaitCause::budget,
+        [&] {
+          return fmt::format(
+              "today's instances cost ${:.2f}, with what they may still cost, and "
+              "limits.usd_per_day is {}",
+              used, limits.usd_per_day);
+        },
+        std::chrono::floor<std::chrono::days>(now_) + std::chrono::days{1});
   }
   if (limits.launches_per_minute > 0) {
     while (!launched_.empty() && now_ - launched_.front().first >= 1min) launched_.pop_front();
@@ -161,11 +175,15 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     for (const auto& [when, count] : launched_) recent += count;
     std::optional<TimePoint> next;
     if (!launched_.empty()) next = launched_.front().first + 1min;
-    narrow(limits.launches_per_minute - recent, WaitCause::launch_rate_limit,
-           fmt::format("{} instances were launched in the last minute, and "
-                       "limits.launches_per_minute is {}",
-                       recent, limits.launches_per_minute),
-           next);
+    narrow(
+        limits.launches_per_minute - recent, WaitCause::launch_rate_limit,
+        [&] {
+          return fmt::format(
+              "{} instances were launched in the last minute, and "
+              "limits.launches_per_minute is {}",
+              recent, limits.launches_per_minute);
+        },
+        next);
   }
   return room;
 }
@@ -200,12 +218,7 @@ void Planner::fill_idle() {
     if (target + pool.stopped_count == 0 || mode_of(pool.name) != PoolMode::open) continue;
     const SizedPool at{pool.name, ""};
     const Supply& supply = parts_.fleet.supply_of(at);
-    int stopping = 0;
-    for (const auto& [id, one] : parts_.fleet.instances()) {
-      if (pool.stopped_count == 0) break;
-      if (one.pool == pool.name && one.phase == InstancePhase::stopping) ++stopping;
-    }
-    const int kept = static_cast<int>(supply.stopped.size()) + stopping;
+    const int kept = static_cast<int>(supply.stopped.size()) + supply.stopping;
     const int wanted = target + std::max(0, pool.stopped_count - kept);
     int& coming = coming_[at];
     const int missing = wanted - static_cast<int>(supply.idle.size()) - std::max(0, coming);
@@ -312,11 +325,9 @@ void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supp
   const int given_up = std::min(short_by_, static_cast<int>(supply.idle.size()));
   surplus = std::max(surplus, given_up);
   const bool drains = mode_of(at.pool) == PoolMode::draining;
+  if (surplus <= 0) return;
   const Supply::ByTime idle = supply.idle;
-  int kept = static_cast<int>(supply.stopped.size());
-  for (const auto& [id, one] : parts_.fleet.instances()) {
-    if (one.pool == at.pool && one.phase == InstancePhase::stopping) ++kept;
-  }
+  int kept = static_cast<int>(supply.stopped.size()) + supply.stopping;
   for (const auto& [since, id] : idle) {
     if (surplus <= 0) break;
     const Instance& instance = *parts_.fleet.find(id);
@@ -352,23 +363,28 @@ void Planner::replace_old(const SizedPool& at, const Pool& pool) {
   if (!supply.booting.empty() || supply.requested > 0) return;
   // Not while there would be nothing in its place.
   if (static_cast<int>(supply.idle.size()) < target_of(at.pool)) return;
-  if (room_for(at).count <= 0) return;
-  Supply::ByTime candidates = supply.idle;
-  candidates.insert(supply.stopped.begin(), supply.stopped.end());
-  for (const auto& [since, id] : candidates) {
-    const Instance& instance = *parts_.fleet.find(id);
-    const bool is_other = offers != nullptr && !offers->error && !instance.settings.empty() &&
-                          instance.settings != offers->settings;
-    const bool has_age = pool.max_age > Duration{};
-    const TimePoint due = instance.launched_at + pool.max_age;
-    const bool is_old = has_age && now_ >= due;
-    if (has_age && !is_old) may_change_at(due);
-    if ((!is_other && !is_old) || instance.is_protected) continue;
-    parts_.fleet.edit(id).reason =
-        is_old ? "is older than max_age" : "its pool's image or settings have changed";
-    parts_.fleet.move(id, InstancePhase::terminating, now_);
-    return may_change_at(now_ + 1s);
+  const bool has_age = pool.max_age > Duration{};
+  std::optional<std::pair<TimePoint, InstanceId>> oldest;
+  const char* why = nullptr;
+  for (const Supply::ByTime* candidates : {&supply.idle, &supply.stopped}) {
+    for (const auto& [since, id] : *candidates) {
+      const Instance& instance = *parts_.fleet.find(id);
+      const bool is_other = offers != nullptr && !offers->error && !instance.settings.empty() &&
+                            instance.settings != offers->settings;
+      const TimePoint due = instance.launched_at + pool.max_age;
+      const bool is_old = has_age && now_ >= due;
+      if (has_age && !is_old) may_change_at(due);
+      if ((!is_other && !is_old) || instance.is_protected) continue;
+      if (oldest && oldest->first <= since) break;
+      oldest = {since, id};
+      why = is_old ? "is older than max_age" : "its pool's image or settings have changed";
+      break;
+    }
   }
+  if (!oldest || room_for(at).count <= 0) return;
+  parts_.fleet.edit(oldest->second).reason = why;
+  parts_.fleet.move(oldest->second, InstancePhase::terminating, now_);
+  may_change_at(now_ + 1s);
 }
 
 }  // namespace muster

@@ -40,8 +40,8 @@ class CiServer {
   [[nodiscard]] virtual const std::string& name() const = 0;
   /// Every job that is for us: all that wait, and all that are claimed and not long ended.
   virtual Task<Result<std::vector<CiJob>>> list_jobs() = 0;
-  /// Ends when there may be news, at the latest after `time_max`. A hint: what is true, the
-  /// listing says.
+  /// Ends when there may be news since the last listing began, at the latest after `time_max`. A
+  /// hint: what is true, the listing says.
   virtual Task<> wait_for_news(Duration time_max) = 0;
   /// Takes the job for this lease. Errors: conflict, not_found (it is not to be had any more),
   /// invalid_input (what it is to run cannot be read, and never will be).

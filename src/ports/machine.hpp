@@ -106,6 +106,9 @@ class MachineConnector {
   virtual ~MachineConnector() = default;
   virtual Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target,
                                                          Duration time_max) = 0;
+  /// Ends when something listens there. It costs no call of the cloud, so a machine that boots is
+  /// knocked at before its console is read. Errors: unavailable and timeout (not up yet).
+  virtual Task<Status> knock(std::string address, int port, Duration time_max) = 0;
 };
 
 /// Makes the engine of a machine available. The machine must outlive it.

@@ -144,6 +144,24 @@ PlanInputs ControlLoop::plan_inputs() {
   return inputs;
 }
 
+/// A listing that says nothing new, which is most of them, leaves the plan as it is.
+void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
+  const PlanInputs inputs = plan_inputs();
+  const bool has_news = std::any_of(events.begin(), events.end(), [](const auto& one) {
+    return !std::holds_alternative<JobsListed>(one->event) &&
+           !std::holds_alternative<InstancesListed>(one->event) &&
+           !std::holds_alternative<MachineSeen>(one->event);
+  });
+  const bool is_due = next_plan_ && *next_plan_ <= inputs.now;
+  const bool is_other = !planned_with_ || planned_with_->can_launch != inputs.can_launch ||
+                        planned_with_->knows_claims != inputs.knows_claims;
+  if (!has_news && !is_due && !is_other && !controller_.has_changes()) return;
+  planned_with_ = inputs;
+  next_plan_ = controller_.plan(inputs);
+  // Whatever the planner thinks: there is time for others between two of its turns.
+  if (next_plan_) next_plan_ = std::max(*next_plan_, inputs.now + kPlanPause);
+}
+
 Task<> ControlLoop::decide() {
   while (true) {
     while (events_.empty()) {
@@ -157,9 +175,7 @@ Task<> ControlLoop::decide() {
       controller_.apply(one->event, parts_.clock.now());
       if (std::holds_alternative<ConfigReplaced>(one->event)) resolve_wanted_.notify_all();
     }
-    next_plan_ = controller_.plan(plan_inputs());
-    // Whatever the planner thinks: there is time for others between two of its turns.
-    if (next_plan_) next_plan_ = std::max(*next_plan_, parts_.clock.now() + kPlanPause);
+    plan(taken);
     FleetCommit changes;
     changes.changes = controller_.take_changes();
     freeze_launches(changes);

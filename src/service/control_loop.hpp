@@ -53,11 +53,11 @@ class ControlLoop {
     std::string cluster;
     std::string region;
     Secret secret;
-    Duration sweep_every = std::chrono::seconds{10};  ///< While there is anything to watch.
-    Duration sweep_idle = std::chrono::seconds{20};   ///< While there is not.
-    Duration ask_every = std::chrono::seconds{10};    ///< The CI servers, without news.
+    Duration sweep_every = std::chrono::seconds{10};   ///< While there is anything to watch.
+    Duration sweep_idle = std::chrono::seconds{20};    ///< While there is not.
+    Duration ask_every = std::chrono::seconds{10};     ///< The CI servers, without news.
     Duration resolve_every = std::chrono::minutes{5};  ///< What pools name, and prices.
-    Duration job_time_max = std::chrono::hours{1};    ///< Of jobs that name none.
+    Duration job_time_max = std::chrono::hours{1};     ///< Of jobs that name none.
     // Tests switch each of these off to prove the others.
     bool replays_intents = true;  ///< Open launches are asked for again after a restart.
     bool sweeps = true;           ///< Instances are found by their tags.
@@ -101,6 +101,7 @@ class ControlLoop {
 
   Task<Status> recover();
   Task<> decide();
+  void plan(const std::deque<std::shared_ptr<Waiting>>& events);
   Task<> commit(FleetCommit commit);
   void freeze_launches(FleetCommit& commit);
   [[nodiscard]] std::optional<FrozenCall> freeze(const Intent& intent) const;
@@ -155,6 +156,7 @@ class ControlLoop {
   std::set<std::pair<InstanceId, TimePoint>> switched_;  // Stops and starts that were asked for.
   std::set<std::string> unlisted_sources_;
   std::optional<TimePoint> next_plan_;
+  std::optional<PlanInputs> planned_with_;
   std::optional<Error> store_error_;
   std::optional<Duration> stop_time_max_;
   bool is_rebuilt_ = false;

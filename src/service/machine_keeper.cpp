@@ -16,9 +16,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kConnectTimeMax = 5s;
+constexpr Duration kKnockTimeMax = 2s;  // TCP asks a second time after one second.
 constexpr Duration kCommandTimeMax = 20s;
 constexpr Duration kPauseMin = 30ms;
-constexpr Duration kPauseMax = 3s;
+constexpr Duration kPauseMax = 1s;
 constexpr int kFailuresMax = 3;  // In a row; then the machine is not fit to rest.
 constexpr const char* kJobFolders = "/tmp/muster-lea-*";
 
@@ -90,7 +91,7 @@ Task<> MachineKeeper::run() {
   static_cast<void>(co_await std::move(bounded));
 }
 
-/// One knock: the console for host keys where none are known, then the way in.
+/// One attempt: where no host keys are known the console is read, then the way in.
 Task<Status> MachineKeeper::connect() {
   const Instance* at = instance();
   const Pool* of = pool();
@@ -103,7 +104,12 @@ Task<Status> MachineKeeper::connect() {
   const IntentId intent = at->intent;
   // Its own key once it has one; before that the launch's.
   const bool has_own = !at->host_keys.empty() || at->is_adopted;
+  if (target.address.empty()) co_return fail(ErrorKind::unavailable, "it has no address yet");
   if (target.host_keys.empty()) {
+    Task<Status> knocking =
+        loop_.parts().connector.knock(target.address, target.port, kKnockTimeMax);
+    const Status knocked = co_await std::move(knocking);
+    if (!knocked) co_return knocked;
     Task<Result<std::string>> reading = loop_.parts().control.console_output(id_);
     Task<Result<std::string>> bounded =
         with_deadline(loop_.parts().clock, kCommandTimeMax, std::move(reading));
@@ -111,17 +117,16 @@ Task<Status> MachineKeeper::connect() {
     if (!console) co_return tl::unexpected<Error>(console.error());
     target.host_keys = wire::parse_console_host_keys(*console);
   }
-  if (target.host_keys.empty() || target.address.empty()) {
-    co_return fail(ErrorKind::unavailable, target.host_keys.empty()
-                                               ? "no host keys on the console yet"
-                                               : "it has no address yet");
+  if (target.host_keys.empty()) {
+    co_return fail(ErrorKind::unavailable, "no host keys on the console yet");
   }
   host_keys_ = write_host_keys(target.host_keys);
   const Secret& secret = loop_.options().secret;
   Result<std::unique_ptr<Machine>> reached = fail(ErrorKind::unavailable, "");
   for (const bool uses_own : {has_own, !has_own}) {
-    target.private_key = uses_own ? machine_key(secret, intent, id_).private_key
-                                  : launch_key(secret, intent).private_key;
+    std::optional<DerivedKey>& key = uses_own ? own_key_ : launch_key_;
+    if (!key) key = uses_own ? machine_key(secret, intent, id_) : launch_key(secret, intent);
+    target.private_key = key->private_key;
     Task<Result<std::unique_ptr<Machine>>> connecting =
         loop_.parts().connector.connect(target, kConnectTimeMax);
     reached = co_await std::move(connecting);
@@ -138,9 +143,9 @@ Task<Result<bool>> MachineKeeper::make_fit() {
   const Instance* at = instance();
   const Pool* of = pool();
   if (at == nullptr || of == nullptr) co_return fail(ErrorKind::not_found, "its pool is gone");
-  const DerivedKey own = machine_key(loop_.options().secret, at->intent, id_);
+  if (!own_key_) own_key_ = machine_key(loop_.options().secret, at->intent, id_);
   ExecRequest request;
-  request.command = fit_command(own.public_line, at->intent);
+  request.command = fit_command(own_key_->public_line, at->intent);
   const Duration dead_man = of->dead_man;
   Task<Result<ExecResult>> running = machine_->run(std::move(request));
   Task<Result<ExecResult>> bounded =

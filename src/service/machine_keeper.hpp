@@ -8,6 +8,7 @@
 #include "ports/ci_server.hpp"
 #include "ports/machine.hpp"
 #include "service/control_loop.hpp"
+#include "service/machine_identity.hpp"
 
 namespace muster {
 
@@ -55,6 +56,8 @@ class MachineKeeper {
   InstanceId id_;
   Event& changed_;
   std::unique_ptr<Machine> machine_;
+  std::optional<DerivedKey> launch_key_;
+  std::optional<DerivedKey> own_key_;
   std::string host_keys_;  ///< By which it was recognised.
   TimePoint wound_at_{};
   int failures_ = 0;  ///< In a row, of talking to it.

@@ -106,6 +106,7 @@ class FakeWorld : public Cloud,
     events.push_back("connect " + target.host_keys.front().type);
     co_return fail(connect_error.kind, connect_error.message, "", connect_error.code);
   }
+  Task<Status> knock(std::string, int, Duration) override { co_return Status(); }
 
   std::vector<Error> answers;
   std::vector<std::string> events;

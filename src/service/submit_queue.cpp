@@ -46,6 +46,11 @@ Result<SubmittedWork> unseal_work(const std::string& sealed, const Secret& clust
 }
 
 Task<Result<std::vector<CiJob>>> SubmitQueue::list_jobs() {
+  // What is submitted from here on is news.
+  Task<Result<long>> asking = store_.submit_version();
+  const Result<long> version = co_await std::move(asking);
+  if (!version) co_return tl::unexpected<Error>(version.error());
+  version_ = *version;
   Task<Result<std::vector<SubmittedJob>>> listing =
       store_.list_submitted(clock_.now() - kEndedShown);
   const Result<std::vector<SubmittedJob>> listed = co_await std::move(listing);
@@ -72,11 +77,7 @@ Task<> SubmitQueue::wait_for_news(Duration time_max) {
   while (clock_.monotonic() < until) {
     Task<Result<long>> asking = store_.submit_version();
     const Result<long> version = co_await std::move(asking);
-    if (version && *version != version_) {
-      const bool is_first = version_ == -1;
-      version_ = *version;
-      if (!is_first) co_return;
-    }
+    if (version && *version != version_) co_return;
     co_await clock_.sleep(kLookEvery);
   }
 }

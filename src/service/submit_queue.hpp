@@ -48,7 +48,7 @@ class SubmitQueue : public CiServer {
   Secret cluster_secret_;
   ReadBundle read_bundle_;
   std::string name_ = "submit";
-  long version_ = -1;
+  long version_ = -1;  // As of the last listing.
 };
 
 }  // namespace muster

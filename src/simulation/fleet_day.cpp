@@ -290,8 +290,8 @@ class Day {
       world_.jobs.at(id).is_visible = true;
       world_.current_jobs.insert(id);
       world_.trace("job arrives", id);
-      if (world_.strikes(32) || world_.strikes(64)) world_.ci_news.notify_all();
-      world_.ci_news.notify_all();
+      if (world_.strikes(32) || world_.strikes(64)) world_.tell_news();
+      world_.tell_news();
     }
   }
 
@@ -309,7 +309,7 @@ class Day {
       job.state = CiJobState::cancelled;
       job.ended_at = world_.now();
       world_.trace("job cancelled", id);
-      world_.ci_news.notify_all();
+      world_.tell_news();
     }
   }
 

@@ -19,6 +19,7 @@ Task<Result<std::vector<CiJob>>> SimCi::list_jobs() {
   Task<std::optional<Error>> sending = link_.send("ci list", 30ms);
   const std::optional<Error> unsent = co_await std::move(sending);
   if (unsent) co_return tl::unexpected<Error>(*unsent);
+  news_seen_ = world_.news_count;
   Result<std::vector<CiJob>> answer = std::vector<CiJob>{};
   const TimePoint base = world_.clock.now() - world_.now();
   std::erase_if(world_.current_jobs, [&](const std::string& id) {
@@ -58,8 +59,10 @@ Task<Result<std::vector<CiJob>>> SimCi::list_jobs() {
 }
 
 Task<> SimCi::wait_for_news(Duration time_max) {
-  Task<> waiting = world_.clock.wait(world_.ci_news, time_max);
-  co_await std::move(waiting);
+  if (news_seen_ == world_.news_count) {
+    Task<> waiting = world_.clock.wait(world_.ci_news, time_max);
+    co_await std::move(waiting);
+  }
   if (world_.strikes(34)) co_await world_.clock.sleep(time_max);
   if (world_.strikes(35)) co_await world_.clock.sleep(world_.dice().between(1s, 8s));
 }
@@ -152,7 +155,7 @@ Task<Status> SimCi::finish(std::string id, LeaseId lease, JobResult result) {
         again.runs = again.restarts;
         world_.jobs.emplace(again.id, again);
         world_.current_jobs.insert(again.id);
-        world_.ci_news.notify_all();
+        world_.tell_news();
       }
     }
   }

@@ -214,6 +214,30 @@ Task<Result<std::unique_ptr<Machine>>> SimConnector::connect(MachineTarget targe
   co_return machine;
 }
 
+Task<Status> SimConnector::knock(std::string address, int port, Duration time_max) {
+  static_cast<void>(port);
+  Task<std::optional<Error>> sending = link_.send("ssh knock", 5ms);
+  const std::optional<Error> unsent = co_await std::move(sending);
+  if (unsent) co_return tl::unexpected<Error>(*unsent);
+  const auto find_host = [&] {
+    world_.settle();
+    const ec2model::Instance* instance = world_.model.find_by_address(address);
+    return instance == nullptr ? world_.hosts.end() : world_.hosts.find(InstanceId(instance->id));
+  };
+  auto host = find_host();
+  const bool is_up = host != world_.hosts.end() && host->second.is_up;
+  if (!is_up) {
+    const Duration boots_in =
+        host == world_.hosts.end() ? time_max : host->second.boots_at - world_.now();
+    co_await world_.clock.sleep(std::clamp<Duration>(boots_in, 1ms, time_max));
+    host = find_host();
+  }
+  const bool answers =
+      host != world_.hosts.end() && host->second.is_up && !host->second.is_broken;
+  if (answers) co_return Status();
+  co_return fail(ErrorKind::timeout, "nothing listens there (simulated)");
+}
+
 std::unique_ptr<Containers> SimConnector::containers_of(Machine& machine) {
   static_cast<void>(machine);
   return std::make_unique<NoContainers>();

@@ -106,6 +106,7 @@ class SimCi : public CiServer {
   Link link_;
   std::string name_ = "sim";
   std::vector<CiJob> last_;
+  long news_seen_ = 0;  // As of the last listing.
 };
 
 /// What was committed outlives the process.
@@ -137,6 +138,7 @@ class SimConnector : public MachineConnector, public ContainersConnector {
  public:
   explicit SimConnector(SimWorld& world) : world_(world), link_(world, Link::To::machine) {}
   Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target, Duration time_max) override;
+  Task<Status> knock(std::string address, int port, Duration time_max) override;
   std::unique_ptr<Containers> containers_of(Machine& machine) override;
 
  private:

@@ -100,6 +100,12 @@ class SimWorld {
   std::vector<Violation> violations;
   std::set<std::string> alive;  ///< Instances that cost money, stopped ones too.
   Event ci_news{context.get_executor()};
+  long news_count = 0;
+
+  void tell_news() {
+    ++news_count;
+    ci_news.notify_all();
+  }
 
   // What the store has committed, and an old copy of it.
   SimDisk disk;

@@ -150,22 +150,26 @@ Task<int> Session::finish(std::function<int()> call) {
   }
 }
 
+Task<Status> open_socket(asio::ip::tcp::socket* socket, std::string address, int port) {
+  boost::system::error_code error;
+  const auto parsed = asio::ip::make_address(address, error);
+  if (error) {
+    co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no IP address", address));
+  }
+  const asio::ip::tcp::endpoint endpoint(parsed, static_cast<unsigned short>(port));
+  auto [failure] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+  if (!failure) co_return Status();
+  co_return fail(ErrorKind::unavailable,
+                 fmt::format("no connection to {}:{}: {}", address, port, failure.message()));
+}
+
 Task<Result<std::shared_ptr<Session>>> Session::connect(asio::any_io_executor executor,
                                                         MachineTarget target) {
   const auto session = std::make_shared<Session>(executor);
+  Task<Status> opening = open_socket(&session->socket_, target.address, target.port);
+  const Status opened = co_await std::move(opening);
+  if (!opened) co_return tl::unexpected<Error>(opened.error());
   boost::system::error_code error;
-  const auto address = asio::ip::make_address(target.address, error);
-  if (error) {
-    co_return fail(ErrorKind::invalid_input,
-                   fmt::format("\"{}\" is no IP address", target.address));
-  }
-  const asio::ip::tcp::endpoint endpoint(address, static_cast<unsigned short>(target.port));
-  auto [failure] =
-      co_await session->socket_.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-  if (failure) {
-    co_return fail(ErrorKind::unavailable, fmt::format("no connection to {}:{}: {}", target.address,
-                                                       target.port, failure.message()));
-  }
   session->socket_.set_option(asio::ip::tcp::no_delay(true), error);
   session->socket_.non_blocking(true, error);
   watch_peer(session->socket_.native_handle());

@@ -64,4 +64,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool is_broken_ = false;
 };
 
+/// Connects the socket. Errors: unavailable, invalid_input (no IP address).
+[[nodiscard]] Task<Status> open_socket(boost::asio::ip::tcp::socket* socket, std::string address,
+                                       int port);
+
 }  // namespace muster::ssh

@@ -344,6 +344,12 @@ Task<Result<std::unique_ptr<Machine>>> SshConnector::connect(MachineTarget targe
   co_return machine;
 }
 
+Task<Status> SshConnector::knock(std::string address, int port, Duration time_max) {
+  boost::asio::ip::tcp::socket socket(executor_);
+  Task<Status> opening = open_socket(&socket, std::move(address), port);
+  co_return co_await with_deadline(clock_, time_max, std::move(opening));
+}
+
 Task<> SshMachine::close() {
   sessions_.clear();
   co_return;

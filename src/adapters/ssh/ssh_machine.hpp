@@ -47,6 +47,7 @@ class SshConnector : public MachineConnector {
       : executor_(std::move(executor)), clock_(clock) {}
 
   Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target, Duration time_max) override;
+  Task<Status> knock(std::string address, int port, Duration time_max) override;
 
  private:
   boost::asio::any_io_executor executor_;
