@@ -5,28 +5,25 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
 #include <list>
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/event.hpp"
 
 namespace muster {
 
 namespace asio = boost::asio;
 
 struct TaskScope::State {
-  explicit State(asio::any_io_executor used)
-      : executor(std::move(used)), all_ended(executor, asio::steady_timer::time_point::max()) {}
+  explicit State(asio::any_io_executor used) : executor(std::move(used)), all_ended(executor) {}
 
   asio::any_io_executor executor;
   std::list<asio::cancellation_signal> children;
-  asio::steady_timer all_ended;  // Cancelled when the last child ends; never fires by itself.
+  Event all_ended;
 };
 
 TaskScope::TaskScope(asio::any_io_executor executor)
@@ -40,7 +37,7 @@ void TaskScope::spawn(Task<> child) {
                  asio::bind_cancellation_slot(
                      signal->slot(), [state = state_, signal](const std::exception_ptr& failure) {
                        state->children.erase(signal);
-                       if (state->children.empty()) state->all_ended.cancel();
+                       if (state->children.empty()) state->all_ended.notify_all();
                        if (!failure) return;
                        try {
                          std::rethrow_exception(failure);
@@ -67,10 +64,7 @@ void TaskScope::cancel() {
 Task<> TaskScope::join() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   const std::shared_ptr<State> state = state_;
-  while (!state->children.empty()) {
-    boost::system::error_code ignored;
-    co_await state->all_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-  }
+  while (!state->children.empty()) co_await state->all_ended.wait_quietly();
 }
 
 std::size_t TaskScope::size() const { return state_->children.size(); }

@@ -105,9 +105,10 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
 
 void Controller::see(const SeenInstance& seen, TimePoint now) {
   if (const Instance* known = fleet_.find(seen.id)) {
-    Instance& glanced = fleet_.glance(seen.id);
-    glanced.absence_count = 0;
-    glanced.is_protected = seen.is_protected;
+    fleet_.glance(seen.id).absence_count = 0;
+    if (known->is_protected != seen.is_protected) {
+      fleet_.edit(seen.id).is_protected = seen.is_protected;
+    }
     return see_known(*known, seen, now);
   }
   if (seen.state == SeenInstance::State::ending) return;

@@ -37,6 +37,7 @@ ControlLoop::ControlLoop(boost::asio::any_io_executor executor, Parts parts, Opt
       resolver_(catalog_, options_.region),
       owner_(owner_mark(options_.secret)),
       has_events_(executor_),
+      committed_(executor_),
       stopped_(executor_),
       terminate_wanted_(executor_),
       switch_wanted_(executor_),
@@ -171,6 +172,7 @@ Task<> ControlLoop::decide() {
       co_await std::move(waiting);
     }
     const std::deque<std::shared_ptr<Waiting>> taken = std::exchange(events_, {});
+    is_ahead_ = true;
     for (const auto& one : taken) {
       controller_.apply(one->event, parts_.clock.now());
       if (std::holds_alternative<ConfigReplaced>(one->event)) resolve_wanted_.notify_all();
@@ -183,12 +185,18 @@ Task<> ControlLoop::decide() {
       Task<> committing = commit(changes);
       co_await std::move(committing);
     }
+    is_ahead_ = false;
+    committed_.notify_all();
     act_on(changes.changes);
     for (const auto& one : taken) {
       one->is_done = true;
       one->done.notify_all();
     }
   }
+}
+
+Task<> ControlLoop::wait_committed() {
+  while (is_ahead_) co_await committed_.wait();
 }
 
 /// The whole batch again until it is stored: in doubt it has been stored before.

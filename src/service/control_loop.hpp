@@ -103,6 +103,9 @@ class ControlLoop {
   Task<> decide();
   void plan(const std::deque<std::shared_ptr<Waiting>>& events);
   Task<> commit(FleetCommit commit);
+  /// Ends when everything that the fleet shows is committed. Whoever acts on what the fleet shows
+  /// waits for it first, and looks then.
+  Task<> wait_committed();
   void freeze_launches(FleetCommit& commit);
   [[nodiscard]] std::optional<FrozenCall> freeze(const Intent& intent) const;
   void act_on(const FleetChanges& changes);
@@ -144,6 +147,8 @@ class ControlLoop {
   std::map<IntentId, FrozenCall> calls_;  // Of open intents.
   std::deque<std::shared_ptr<Waiting>> events_;
   Event has_events_;
+  Event committed_;
+  bool is_ahead_ = false;  // The fleet is ahead of the store.
   Event stopped_;
   Event terminate_wanted_;
   Event switch_wanted_;

@@ -73,7 +73,10 @@ Task<> MachineKeeper::pause(Duration time_max) {
 }
 
 Task<> MachineKeeper::run() {
-  while (is_needed()) {
+  while (true) {
+    Task<> storing = loop_.wait_committed();
+    co_await std::move(storing);
+    if (!is_needed()) break;
     const InstancePhase phase = instance()->phase;
     Task<> step = phase == InstancePhase::busy       ? work()
                   : phase == InstancePhase::idle     ? rest()
@@ -218,6 +221,8 @@ Task<> MachineKeeper::bring_up() {
       co_return;
     }
     if (!is_retryable(error.kind) || error.code.empty()) machine_.reset();
+    // Where nobody answered, time enough has gone by.
+    if (error.kind == ErrorKind::timeout) continue;
     co_await loop_.parts().clock.sleep(wait);
     wait = std::min<Duration>(wait + wait / 2, kPauseMax);
   }

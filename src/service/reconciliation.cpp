@@ -271,6 +271,8 @@ Task<> ControlLoop::terminate_batch(std::vector<InstanceId> ids) {
 
 Task<> ControlLoop::terminate_forever() {
   while (true) {
+    Task<> storing = wait_committed();
+    co_await std::move(storing);
     std::vector<InstanceId> ids;
     for (const auto& [id, instance] : fleet().instances()) {
       const bool is_due =
@@ -288,6 +290,8 @@ Task<> ControlLoop::terminate_forever() {
 
 Task<> ControlLoop::switch_forever() {
   while (true) {
+    Task<> storing = wait_committed();
+    co_await std::move(storing);
     std::vector<InstanceId> to_stop;
     std::vector<InstanceId> to_start;
     for (const auto& [id, instance] : fleet().instances()) {

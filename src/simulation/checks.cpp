@@ -18,6 +18,19 @@ constexpr Duration kLookEvery = 5s;
 constexpr int kBlinding[] = {9,  10, 11, 16, 17, 18, 19, 24, 27, 30, 33,
                              34, 35, 36, 46, 53, 54, 58, 61, 73, 74, 75};
 
+template <class State>
+bool is_reachable(State from, State to) {
+  const StateGraph<State>& graph = graph_of(from);
+  std::set<State> reached{from};
+  for (bool grows = true; grows;) {
+    grows = false;
+    for (const Move<State>& move : graph.moves) {
+      if (reached.contains(move.from)) grows = reached.insert(move.to).second || grows;
+    }
+  }
+  return reached.contains(to);
+}
+
 std::string pool_of(const ec2model::Instance& instance) {
   const auto tag = instance.tags.find("muster:pool");
   return tag == instance.tags.end() ? std::string() : tag->second;
@@ -26,23 +39,22 @@ std::string pool_of(const ec2model::Instance& instance) {
 }  // namespace
 
 Checks::Checks(SimWorld& world, const Config& config) : world_(world), config_(config) {
-  world_.on_launch = [this](const std::string& id) { launched(id); };
-  world_.on_terminate = [this](const std::vector<std::string>& ids) { terminating(ids); };
+  world_.watcher = this;
 }
 
-void Checks::watch(const ControlLoop* loop) {
-  if (loop == nullptr && loop_ != nullptr) {
+void Checks::watch(const Fleet* fleet) {
+  if (fleet == nullptr && fleet_ != nullptr) {
     last_reasons_.clear();
-    for (const auto& [key, demand] : loop_->fleet().demand()) {
+    for (const auto& [key, demand] : fleet_->demand()) {
       last_reasons_ += to_string(demand.reason.cause) + ": " + demand.reason.text + "; ";
     }
   }
-  loop_ = loop;
+  fleet_ = fleet;
   watched_since_ = world_.now();
 }
 
 bool Checks::has_been_quiet(Duration time) const {
-  return loop_ != nullptr && world_.now() - watched_since_ > time &&
+  return fleet_ != nullptr && world_.now() - watched_since_ > time &&
          world_.now() - disturbed_at_ > time;
 }
 
@@ -60,7 +72,70 @@ void Checks::look() {
   look_for_lost_jobs();
 }
 
-/// I2, I6, I7.
+/// I12: what changes the world comes from the one process that runs.
+void Checks::called(const std::string& action, long incarnation) {
+  if (incarnation == world_.incarnation() && !world_.is_crashed()) return;
+  world_.violate("I12", fmt::format("{} comes from a process that is gone", action));
+}
+
+/// I8: rows move along the graphs, however many moves one commit holds.
+void Checks::committing(const FleetCommit& commit) {
+  const auto check = [&](const auto& stored, const auto& row, auto state_of) {
+    const auto before = stored.find(row.id);
+    if (before == stored.end()) return;
+    const auto from = state_of(before->second);
+    const auto to = state_of(row);
+    if (is_reachable(from, to)) return;
+    world_.violate(
+        "I8", fmt::format("{} went from {} to {}", row.id.value(), to_string(from), to_string(to)));
+  };
+  const SimDisk& disk = world_.disk;
+  for (const Job& job : commit.changes.jobs) {
+    const auto before = disk.jobs.find(job.id);
+    // One that its CI server keeps listing after its end begins anew.
+    const bool had_ended =
+        before != disk.jobs.end() &&
+        (before->second.state == JobState::finished || before->second.state == JobState::dropped);
+    if (!had_ended) check(disk.jobs, job, [](const Job& one) { return one.state; });
+  }
+  for (const Instance& instance : commit.changes.instances) {
+    check(disk.instances, instance, [](const Instance& one) { return one.phase; });
+  }
+  for (const Lease& lease : commit.changes.leases) {
+    check(disk.leases, lease, [](const Lease& one) { return one.state; });
+  }
+  for (const Intent& intent : commit.changes.intents) {
+    check(disk.intents, intent, [](const Intent& one) { return one.state; });
+  }
+}
+
+/// I9: what is told was committed before.
+void Checks::job_claimed(const std::string& job, const LeaseId& lease) {
+  if (world_.disk.leases.contains(lease)) return;
+  world_.violate("I9", fmt::format("job {} was claimed for a lease that is not stored", job));
+}
+
+/// I5: a machine takes as many jobs as its pool allows, which is one unless it says more.
+void Checks::job_started(const SimHost& host, const std::string& job) {
+  const ec2model::Instance& instance = *world_.model.find(host.id.value());
+  const auto pool = config_.pools.find(pool_of(instance));
+  const int most = pool == config_.pools.end() ? 1 : pool->second.reuse.jobs;
+  if (static_cast<int>(host.runs.size()) <= most) return;
+  world_.violate("I5", fmt::format("{} got job {} after {} others", host.id.value(), job,
+                                   host.runs.size() - 1));
+}
+
+/// I9: what is told was committed before.
+void Checks::job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) {
+  const auto stored = world_.disk.leases.find(lease);
+  const bool is_stored = stored != world_.disk.leases.end() &&
+                         stored->second.state == LeaseState::reported &&
+                         stored->second.outcome == outcome;
+  if (is_stored) return;
+  world_.violate("I9", fmt::format("the end of job {} was told and is not stored", job));
+}
+
+/// I1, I2, I7, I9.
 void Checks::launched(const std::string& id) {
   const ec2model::Instance& instance = *world_.model.find(id);
   ++launches_;
@@ -68,6 +143,9 @@ void Checks::launched(const std::string& id) {
   world_.trace("instance launched", id, pool_of(instance));
   const std::string intent =
       instance.tags.contains("muster:intent") ? instance.tags.at("muster:intent") : std::string();
+  if (!intent.empty() && !world_.disk.intents.contains(IntentId(intent))) {
+    world_.violate("I9", fmt::format("{} was launched by an intent that is not stored", id));
+  }
   const auto [reservation, is_new] = reservations_.emplace(intent, instance.client_token);
   const bool is_twice = !is_new && reservation->second != instance.client_token;
   if (is_twice) world_.violate("I2", fmt::format("{} has machines of two launches", intent));
@@ -134,8 +212,8 @@ void Checks::look_for_leaks() {
   for (const std::string& id : world_.alive) {
     const ec2model::Instance& instance = *world_.model.find(id);
     const bool is_visible = instance.visible_at <= world_.clock.now();
-    const bool is_known = loop_ != nullptr && loop_->fleet().find(InstanceId(id)) != nullptr;
-    if (is_known || !is_visible || loop_ == nullptr) {
+    const bool is_known = fleet_ != nullptr && fleet_->find(InstanceId(id)) != nullptr;
+    if (is_known || !is_visible || fleet_ == nullptr) {
       unreferenced_since_.erase(id);
       continue;
     }
@@ -156,13 +234,13 @@ void Checks::look_for_lost_jobs() {
     const SimJob& job = world_.jobs.at(id);
     const bool waits = job.state == CiJobState::queued;
     if (!waits && unknown_since_.empty()) continue;
-    bool is_fine = !waits || loop_ == nullptr;
-    const Job* known = is_fine ? nullptr : loop_->fleet().find(JobId("sim/" + id));
+    bool is_fine = !waits || fleet_ == nullptr;
+    const Job* known = is_fine ? nullptr : fleet_->find(JobId("sim/" + id));
     if (!is_fine && known != nullptr) {
       is_fine = known->state == JobState::leased || known->state == JobState::running;
-      const auto demand = loop_->fleet().demand().find(
-          {known->tenant, known->repository, known->priority, known->labels});
-      if (demand != loop_->fleet().demand().end()) {
+      const auto demand =
+          fleet_->demand().find({known->tenant, known->repository, known->priority, known->labels});
+      if (demand != fleet_->demand().end()) {
         is_fine = is_fine || demand->second.reason.cause != WaitCause::none;
       }
     }

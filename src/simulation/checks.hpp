@@ -4,7 +4,8 @@
 #include <optional>
 #include <string>
 
-#include "service/control_loop.hpp"
+#include "fleet/config.hpp"
+#include "fleet/fleet.hpp"
 #include "simulation/sim_world.hpp"
 
 namespace muster::simulation {
@@ -12,12 +13,15 @@ namespace muster::simulation {
 /// The invariants of the design, looked at after each event of the world, and what they need to
 /// remember. None of them asks the code under test whether it is right: they compare what it knows
 /// with what is.
-class Checks {
+class Checks : public Watcher {
  public:
   Checks(SimWorld& world, const Config& config);
+  ~Checks() override { world_.watcher = nullptr; }
+  Checks(const Checks&) = delete;
+  Checks& operator=(const Checks&) = delete;
 
   /// Whose knowledge counts from now on; null: nobody runs.
-  void watch(const ControlLoop* loop);
+  void watch(const Fleet* fleet);
   /// What only the store knew is gone.
   void store_was_lost() { store_lost_at_ = world_.now(); }
   void look();
@@ -26,9 +30,15 @@ class Checks {
   [[nodiscard]] int launch_count() const { return launches_; }
   [[nodiscard]] Duration last_launch() const { return last_launch_; }
 
+  void called(const std::string& action, long incarnation) override;
+  void launched(const std::string& instance) override;
+  void terminating(const std::vector<std::string>& instances) override;
+  void committing(const FleetCommit& commit) override;
+  void job_claimed(const std::string& job, const LeaseId& lease) override;
+  void job_started(const SimHost& host, const std::string& job) override;
+  void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) override;
+
  private:
-  void launched(const std::string& id);
-  void terminating(const std::vector<std::string>& ids);
   void look_for_leaks();
   void look_for_lost_jobs();
   void look_for_excess();
@@ -37,13 +47,12 @@ class Checks {
 
   SimWorld& world_;
   const Config& config_;
-  const ControlLoop* loop_ = nullptr;
+  const Fleet* fleet_ = nullptr;
   Duration watched_since_{};
   Duration disturbed_at_{};
   std::optional<Duration> store_lost_at_;
   std::map<std::string, Duration> unreferenced_since_;
   std::map<std::string, Duration> unknown_since_;
-  std::map<InstanceId, std::set<std::string>> used_;
   std::map<std::string, std::string> reservations_;  // By intent.
   int launches_ = 0;
   int looked_at_launches_ = 0;

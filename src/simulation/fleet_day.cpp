@@ -356,7 +356,7 @@ class Day {
                       random,
                       log},
                      loop_options, config_);
-    checks_.watch(&loop);
+    checks_.watch(&loop.fleet());
     TaskScope scope(world_.context.get_executor());
     bool has_ended = false;
     const auto run = [](ControlLoop* what, bool* ended, Event* told) -> Task<> {

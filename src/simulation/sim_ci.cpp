@@ -80,6 +80,7 @@ Task<Result<WorkOrder>> SimCi::claim(std::string id, LeaseId lease, InstanceId i
       job.lease = lease;
       job.instance = instance;
       world_.trace("job claimed", id, instance.value());
+      if (world_.watcher != nullptr) world_.watcher->job_claimed(id, lease);
     }
     const bool is_ours = job.state == CiJobState::claimed && job.lease == lease;
     if (is_ours) {
@@ -135,6 +136,7 @@ Task<Status> SimCi::finish(std::string id, LeaseId lease, JobResult result) {
       job.outcome = result.outcome;
       job.ended_at = world_.now();
       world_.trace("job finished", id, to_string(result.outcome));
+      if (world_.watcher != nullptr) world_.watcher->job_ended(id, lease, result.outcome);
       const bool has_run =
           result.outcome == JobOutcome::passed || result.outcome == JobOutcome::failed;
       if (has_run && (job.runs == 0 || result.exit_code != job.exit_code)) {

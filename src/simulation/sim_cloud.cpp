@@ -164,6 +164,10 @@ Task<Result<T>> SimCloud::call(std::string action, Act act) {
   if (refused) {
     result = tl::unexpected<Error>(*refused);
   } else {
+    const bool changes_nothing = action.starts_with("Describe") || action.starts_with("Get");
+    if (world_.watcher != nullptr && !changes_nothing) {
+      world_.watcher->called(action, link_.incarnation());
+    }
     result = act();
     world_.settle();
   }
@@ -196,7 +200,7 @@ Result<LaunchAnswer> SimCloud::answer_of(const std::vector<std::string>& ids) {
   LaunchAnswer answer;
   for (const std::string& id : ids) {
     answer.instances.push_back(view_of(*world_.model.find(id), false));
-    if (world_.on_launch) world_.on_launch(id);
+    if (world_.watcher != nullptr) world_.watcher->launched(id);
   }
   return answer;
 }
@@ -308,7 +312,7 @@ Task<Status> SimCloud::terminate(std::vector<InstanceId> ids) {
         return fail(ErrorKind::not_found, one + " is not known", "", "InvalidInstanceID.NotFound");
     }
     if (world_.strikes(24, 0.5)) return {};  // Said to be done.
-    if (world_.on_terminate) world_.on_terminate(names);
+    if (world_.watcher != nullptr) world_.watcher->terminating(names);
     const auto done = world_.model.terminate_instances(names, ec2model::Gate{}, world_.clock.now());
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
     return {};

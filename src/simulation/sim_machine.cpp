@@ -224,17 +224,17 @@ Task<Status> SimConnector::knock(std::string address, int port, Duration time_ma
     const ec2model::Instance* instance = world_.model.find_by_address(address);
     return instance == nullptr ? world_.hosts.end() : world_.hosts.find(InstanceId(instance->id));
   };
+  const Duration until = world_.now() + time_max;
   auto host = find_host();
-  const bool is_up = host != world_.hosts.end() && host->second.is_up;
-  if (!is_up) {
-    const Duration boots_in =
-        host == world_.hosts.end() ? time_max : host->second.boots_at - world_.now();
+  const bool is_booting = host != world_.hosts.end() && !host->second.is_up;
+  if (is_booting) {
+    const Duration boots_in = host->second.boots_at - world_.now();
     co_await world_.clock.sleep(std::clamp<Duration>(boots_in, 1ms, time_max));
     host = find_host();
   }
-  const bool answers =
-      host != world_.hosts.end() && host->second.is_up && !host->second.is_broken;
+  const bool answers = host != world_.hosts.end() && host->second.is_up && !host->second.is_broken;
   if (answers) co_return Status();
+  co_await world_.clock.sleep(until - world_.now());
   co_return fail(ErrorKind::timeout, "nothing listens there (simulated)");
 }
 

@@ -25,6 +25,7 @@ class Link {
   Task<std::optional<Error>> send(std::string what, Duration latency);
   /// The answer's way. Absent error: it has arrived.
   Task<std::optional<Error>> receive(std::string what, Duration latency);
+  [[nodiscard]] long incarnation() const { return incarnation_; }
 
  private:
   [[nodiscard]] bool is_over() const {

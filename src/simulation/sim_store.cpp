@@ -57,7 +57,10 @@ Task<Status> SimStore::commit(FleetCommit commit) {
   const bool is_full = world_.strikes(54);
   // A failed write may have reached the disk all the same.
   const bool is_written = !is_full || world_.dice().hits(0.3);
-  if (is_written) write(world_.disk, commit);
+  if (is_written) {
+    if (world_.watcher != nullptr) world_.watcher->committing(commit);
+    write(world_.disk, commit);
+  }
   world_.trace("commit", is_full ? "failed" : "ok");
   Task<std::optional<Error>> receiving = link_.receive("commit", 1ms);
   const std::optional<Error> lost = co_await std::move(receiving);

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <boost/asio/io_context.hpp>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,6 +73,22 @@ struct SimHost {
   Duration dead_man_at = Duration::max();
   bool is_broken = false;
   std::map<std::string, Run> runs;  ///< By folder.
+};
+
+/// Told of what the process under test does to the world, at the moment at which it does.
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  /// A call that changes something arrives at the cloud.
+  virtual void called(const std::string& action, long incarnation) = 0;
+  virtual void launched(const std::string& instance) = 0;
+  /// Before the order to end them is carried out.
+  virtual void terminating(const std::vector<std::string>& instances) = 0;
+  /// Before the rows are written.
+  virtual void committing(const FleetCommit& commit) = 0;
+  virtual void job_claimed(const std::string& job, const LeaseId& lease) = 0;
+  virtual void job_started(const SimHost& host, const std::string& job) = 0;
+  virtual void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) = 0;
 };
 
 /// The world around one process under test: cloud, machines, CI server, disk and time, all from one
@@ -164,9 +179,7 @@ class SimWorld {
   void wind(SimHost& host, Duration timer);
   /// A job starts on a machine, or was started there before. The folder is its lease's.
   bool start_run(const InstanceId& id, const std::string& folder, const std::string& script);
-  /// Called for each order to end instances, before it is carried out.
-  std::function<void(const std::vector<std::string>&)> on_terminate;
-  std::function<void(const std::string&)> on_launch;
+  Watcher* watcher = nullptr;
 
  private:
   Options options_;
