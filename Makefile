@@ -1,4 +1,4 @@
-.PHONY: help setup build demo test unit integration lint format bench fuzz coverage simulate chaos clean
+.PHONY: help setup build demo test unit integration lint format bench fuzz coverage simulate bugs chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ simulate: ## Days of fleets under faults, on the virtual clock (DAYS, default 20
 	@tools/setup build
 	@tools/build release fleet_simulation
 	@tests/simulate $(or $(DAYS),200) $(or $(SEED),1)
+
+bugs: ## Bugs on purpose: each must be found by the simulator within a minute (about ten minutes)
+	@tools/setup build
+	@tests/bugs/run
 
 chaos: ## A hundred kill -9 of the daemon in one run of 2000 jobs, twice (root; about ten minutes)
 	@tools/setup build demo test

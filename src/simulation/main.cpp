@@ -23,6 +23,7 @@ struct Flags {
   bool shows_trace = false;
   bool shows_hash = false;
   bool shows_progress = false;
+  bool shrinks = true;
 };
 
 struct Totals {
@@ -56,6 +57,7 @@ void tell_failure(const Flags& flags, const DayResult& day) {
   const Violation& first = day.violations.front();
   fmt::print("seed {} breaks {} at {:.0f} s: {}\n", day.seed, first.invariant,
              std::chrono::duration<double>(first.at).count(), first.text);
+  if (!flags.shrinks) return;
   DayOptions failing = flags.day;
   failing.seed = day.seed;
   DayOptions small = shrink(failing, first.invariant);
@@ -179,6 +181,8 @@ int main_with(int argc, char** argv) {
       flags.shows_hash = true;
     } else if (flag == "--progress") {
       flags.shows_progress = true;
+    } else if (flag == "--no-shrink") {
+      flags.shrinks = false;
     } else if (flag == "--without") {
       flags.day.without.insert(static_cast<int>(value()));
     } else if (flag == "--busy") {
@@ -196,11 +200,11 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--no-dead-man") {
       flags.day.has_dead_man = false;
     } else {
-      fmt::print(stderr,
-                 "fleet_simulation [--days N] [--seed N] [--seconds N] [--no-faults] [--without "
-                 "X]… [--trace] "
-                 "[--hash]\n  [--busy MACHINES | --burst JOBS [--fleets]] [--no-replay] "
-                 "[--no-sweep] [--no-dead-man]\n");
+      fmt::print(
+          stderr,
+          "fleet_simulation [--days N] [--seed N] [--seconds N] [--no-faults] [--without X]…\n"
+          "  [--trace] [--hash] [--progress] [--no-shrink] [--no-replay] [--no-sweep]\n"
+          "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets]]\n");
       return 2;
     }
   }
