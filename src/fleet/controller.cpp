@@ -5,6 +5,30 @@
 #include <algorithm>
 
 namespace muster {
+namespace {
+
+/// A clock that was set back must not leave moments in the future, which would last for ever: all
+/// of them go back as far as the latest one has to.
+void set_back(FleetSnapshot& snapshot, TimePoint now) {
+  std::vector<TimePoint*> moments;
+  for (Job& job : snapshot.jobs) moments.push_back(&job.changed_at);
+  for (Lease& lease : snapshot.leases) {
+    moments.insert(moments.end(), {&lease.created_at, &lease.started_at});
+  }
+  for (Intent& intent : snapshot.intents) moments.push_back(&intent.created_at);
+  for (Instance& one : snapshot.instances) {
+    moments.insert(moments.end(), {&one.launched_at, &one.phase_since, &one.contact_at,
+                                   &one.absent_since, &one.terminated_at});
+  }
+  TimePoint latest{};
+  for (const TimePoint* at : moments) latest = std::max(latest, *at);
+  if (latest <= now) return;
+  for (TimePoint* at : moments) {
+    if (*at != TimePoint{}) *at -= latest - now;
+  }
+}
+
+}  // namespace
 
 Controller::Controller(Config config, std::uint64_t id_seed)
     : config_(std::move(config)),
@@ -18,6 +42,7 @@ const Pool* Controller::find_pool(const PoolName& name) const {
 
 /// What was on its way has its whole time again: nobody looked after it in between.
 void Controller::restore(FleetSnapshot snapshot, TimePoint now) {
+  set_back(snapshot, now);
   for (Instance& instance : snapshot.instances) {
     const bool is_coming = instance.phase == InstancePhase::pending ||
                            instance.phase == InstancePhase::booting ||

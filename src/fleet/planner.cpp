@@ -95,7 +95,10 @@ std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
   const auto& pools = parts_.config.pools;
   const bool has_schedule = std::any_of(
       pools.begin(), pools.end(), [](const auto& one) { return !one.second.schedule.empty(); });
-  if (has_schedule) may_change_at(std::chrono::floor<std::chrono::minutes>(now_) + 1min);
+  if (has_schedule) {
+    const TimePoint shown = now_ + inputs.wall_ahead;
+    may_change_at(std::chrono::floor<std::chrono::minutes>(shown) + 1min - inputs.wall_ahead);
+  }
   return next_;
 }
 

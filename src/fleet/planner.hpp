@@ -33,8 +33,9 @@ struct LaunchRoom {
 /// What the planner is told of the moment.
 struct PlanInputs {
   TimePoint now{};
-  LaunchRoom run;    ///< By single launches (EC2: RunInstances).
-  LaunchRoom fleet;  ///< By fleets (EC2: CreateFleet).
+  Duration wall_ahead{};  ///< What the machine's clock shows beyond `now`: schedules go by it.
+  LaunchRoom run;         ///< By single launches (EC2: RunInstances).
+  LaunchRoom fleet;       ///< By fleets (EC2: CreateFleet).
   bool can_launch = true;
   bool knows_claims = true;  ///< Every CI server has said which jobs are whose.
 };

@@ -21,7 +21,8 @@ constexpr int kFleetMax = 10'000;       // Target capacity (EC2: CreateFleet, Ty
 
 /// Schedules turn with the minute, so they are read once in each.
 int Planner::scheduled_idle(const Pool& pool, TimePoint now) const {
-  const auto minute = std::chrono::floor<std::chrono::minutes>(now);
+  const TimePoint shown = now + inputs_.wall_ahead;
+  const auto minute = std::chrono::floor<std::chrono::minutes>(shown);
   if (minute != scheduled_at_) {
     scheduled_.clear();
     scheduled_at_ = minute;
@@ -29,7 +30,7 @@ int Planner::scheduled_idle(const Pool& pool, TimePoint now) const {
   const auto [place, is_new] = scheduled_.try_emplace(pool.name, 0);
   if (!is_new) return place->second;
   for (const auto& [name, schedule] : pool.schedule) {
-    if (schedule.idle_count > place->second && schedule.holds(now)) {
+    if (schedule.idle_count > place->second && schedule.holds(shown)) {
       place->second = schedule.idle_count;
     }
   }

@@ -16,8 +16,11 @@ class Clock {
  public:
   virtual ~Clock() = default;
 
-  /// Wall clock, UTC. It may jump: use it for dates and signatures.
+  /// UTC as it was when the program started, and the time gone by since: it does not jump when the
+  /// machine's clock is set, so that nothing expires by that.
   [[nodiscard]] virtual TimePoint now() const = 0;
+  /// What the machine's clock shows, which may jump: for what people have said by the clock.
+  [[nodiscard]] virtual TimePoint wall() const { return now(); }
   /// Never goes back and is not set: use it to measure.
   [[nodiscard]] virtual Duration monotonic() const = 0;
   /// Ends when the event is told, or after `time_max`; perhaps earlier. The event outlives it.

@@ -134,6 +134,7 @@ Task<Status> ControlLoop::run() {
 PlanInputs ControlLoop::plan_inputs() {
   PlanInputs inputs;
   inputs.now = parts_.clock.now();
+  inputs.wall_ahead = parts_.clock.wall() - inputs.now;
   const auto room_of = [&](const char* action) {
     const CallBudget::Room room = parts_.budget.room(action);
     return LaunchRoom{room.machines, inputs.now + room.more_in};

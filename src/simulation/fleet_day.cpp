@@ -158,7 +158,8 @@ class Day {
         world_(world_options(options), drawn_faults(options)),
         config_(plan_.config()),
         checks_(world_, config_),
-        incarnation_dice_(options.seed, 4) {
+        incarnation_dice_(options.seed, 4),
+        process_dice_(options.seed, 7) {
     plan_.add_jobs(world_, config_);
     if (world_.faults.has(78) && options.has_faults) config_.limits.usd_per_day = "3.00";
     if (world_.faults.has(73) && options.has_faults) add_many_pools();
@@ -263,6 +264,31 @@ class Day {
     }
   }
 
+  /// The machine's clock is set wrong and right again; the configuration loses a pool for a while.
+  Task<> interfere_with_process() {
+    for (const auto& [at, number] : process_moments_) {
+      co_await world_.clock.sleep(std::max<Duration>(at - world_.now(), 0ns));
+      world_.faults.strike(number);
+      if (number == 61) {
+        static constexpr std::array kJumps{Duration(1h), Duration(-1h), Duration(24h),
+                                           Duration(-24h)};
+        world_.wall_ahead =
+            world_.wall_ahead != 0s
+                ? 0s
+                : kJumps.at(static_cast<std::size_t>(process_dice_.between(0L, 3L)));
+        world_.trace("clock jumps", format_duration(world_.wall_ahead));
+      } else if (loop_ != nullptr) {
+        Config fewer = config_;
+        if (fewer.pools.size() > 1) fewer.pools.erase(std::prev(fewer.pools.end()));
+        for (auto& [name, pool] : fewer.pools) pool.idle.count = 0;
+        world_.trace("configuration replaced", std::to_string(fewer.pools.size()));
+        loop_->post(ConfigReplaced{fewer});
+        co_await world_.clock.sleep(10min);
+        if (loop_ != nullptr) loop_->post(ConfigReplaced{config_});
+      }
+    }
+  }
+
   void set_windows() {
     ec2model::Faults& faults = world_.model.world().faults;
     const Duration at = world_.now();
@@ -314,7 +340,7 @@ class Day {
   }
 
   /// Runs one process until it is stopped, crashes, or the day ends.
-  Task<> live(Duration until) {
+  Task<> live() {
     world_.begin_incarnation();
     world_.trace("process starts", std::to_string(world_.incarnation()));
     const int serialization =
@@ -327,7 +353,8 @@ class Day {
     NoOutput output;
     Log log(LogLevel::off);
     SeededRandom random(options_.seed * 1000 + static_cast<std::uint64_t>(world_.incarnation()));
-    CallBudget budget(world_.clock, log);
+    ProcessClock clock(world_);
+    CallBudget budget(clock, log);
     BudgetedCloud cloud(ec2, ec2, ec2, budget);
     ControlLoop::Options loop_options;
     loop_options.cluster = "sim";
@@ -352,11 +379,12 @@ class Day {
                       store,
                       {&ci},
                       output,
-                      world_.clock,
+                      clock,
                       random,
                       log},
                      loop_options, config_);
     checks_.watch(&loop.fleet());
+    loop_ = &loop;
     TaskScope scope(world_.context.get_executor());
     bool has_ended = false;
     const auto run = [](ControlLoop* what, bool* ended, Event* told) -> Task<> {
@@ -366,20 +394,21 @@ class Day {
       told->notify_all();
     };
     scope.spawn(run(&loop, &has_ended, &world_.crashed()));
-    const Duration stop_at = next_stop(until);
-    while (!has_ended && !world_.is_crashed() && world_.now() < until) {
-      const Duration rest = std::max<Duration>(std::min(stop_at, until) - world_.now(), 1ms);
+    const Duration stop_at = next_stop();
+    while (!has_ended && !world_.is_crashed() && world_.now() < until_) {
+      const Duration rest = std::max<Duration>(std::min(stop_at, until_) - world_.now(), 1ms);
       Task<> waiting = world_.clock.wait(world_.crashed(), rest);
       co_await std::move(waiting);
-      if (world_.now() >= stop_at && stop_at < until && !world_.is_crashed()) break;
+      if (world_.now() >= stop_at && stop_at < until_ && !world_.is_crashed()) break;
     }
-    if (!world_.is_crashed() && world_.now() < until) act_at_stop(loop);
+    if (!world_.is_crashed() && world_.now() < until_) act_at_stop(loop);
     while (is_stopping_ && !has_ended && !world_.is_crashed()) {
       Task<> waiting = world_.crashed().wait();
       co_await std::move(waiting);
     }
     is_stopping_ = false;
     checks_.watch(nullptr);
+    loop_ = nullptr;
     world_.end_incarnation();
     scope.cancel();
     Task<> joining = scope.join();
@@ -388,8 +417,8 @@ class Day {
   }
 
   /// When somebody stops or pauses the process next.
-  [[nodiscard]] Duration next_stop(Duration until) const {
-    Duration next = until;
+  [[nodiscard]] Duration next_stop() const {
+    Duration next = until_;
     for (const int number : {13, 53, 54, 76, 80}) {
       for (const Duration at : world_.faults.moments(number)) {
         if (options_.has_faults && at > world_.now() && at < next) next = at;
@@ -434,7 +463,8 @@ class Day {
     }
     if (is_now(13)) {
       world_.faults.strike(13);
-      down_for_ = 90min;
+      down_for_ = 25h;
+      until_ += down_for_;
     }
     world_.crash();
   }
@@ -453,19 +483,25 @@ class Day {
         if (options_.has_faults) moments_.emplace(at, number);
       }
     }
+    for (const int number : {61, 71}) {
+      for (const Duration at : world_.faults.moments(number)) {
+        if (options_.has_faults) process_moments_.emplace(at, number);
+      }
+    }
     scope.spawn(go_on());
+    if (options_.has_faults) scope.spawn(interfere_with_process());
     if (options_.has_faults) scope.spawn(interfere());
     scope.spawn(bring_jobs());
     scope.spawn(cancel_jobs());
     if (world_.faults.has(54)) scope.spawn(keep_backups());
-    const Duration until = options_.burst > 0 ? Duration(1h) : options_.length;
-    while (world_.now() < until) {
+    until_ = options_.burst > 0 ? Duration(1h) : options_.length;
+    while (world_.now() < until_) {
       down_for_ = incarnation_dice_.between(Duration{100ms}, 20s);
       // When the faults are over nobody crashes any more, and everything comes to rest.
       world_.may_crash = world_.now() < kFaultsUntil - 1h;
-      Task<> living = live(until);
+      Task<> living = live();
       co_await std::move(living);
-      if (world_.now() < until) co_await world_.clock.sleep(down_for_);
+      if (world_.now() < until_) co_await world_.clock.sleep(down_for_);
     }
     scope.cancel();
     Task<> joining = scope.join();
@@ -479,7 +515,11 @@ class Day {
   Checks checks_;
   Dice incarnation_dice_;
   std::multimap<Duration, int> moments_;
+  std::multimap<Duration, int> process_moments_;
+  Dice process_dice_;
+  ControlLoop* loop_ = nullptr;  // Of the process that runs.
   Duration down_for_{};
+  Duration until_{};
   bool is_stopping_ = false;
 };
 

@@ -113,6 +113,7 @@ class SimWorld {
   std::set<std::string> current_jobs;  ///< Those that listings show.
   std::map<InstanceId, SimHost> hosts;
   std::vector<Violation> violations;
+  Duration wall_ahead{};        ///< What the process's machine shows beyond the true time.
   std::set<std::string> alive;  ///< Instances that cost money, stopped ones too.
   Event ci_news{context.get_executor()};
   long news_count = 0;
@@ -197,6 +198,24 @@ class SimWorld {
   std::multimap<Duration, InstanceId> host_due_;  // When to look at a machine again.
   std::map<std::string, std::array<long, 3>> points_;
   std::map<std::string, std::array<long, 3>> point_strikes_;
+};
+
+/// The clock of one process: it starts with what its machine shows, and may see that change.
+class ProcessClock : public Clock {
+ public:
+  explicit ProcessClock(SimWorld& world) : world_(world), ahead_(world.wall_ahead) {}
+  [[nodiscard]] TimePoint now() const override { return world_.clock.now() + ahead_; }
+  [[nodiscard]] TimePoint wall() const override { return world_.clock.now() + world_.wall_ahead; }
+  [[nodiscard]] Duration monotonic() const override { return world_.clock.monotonic(); }
+  Task<> sleep(Duration duration) override { return world_.clock.sleep(duration); }
+  Task<> sleep_quietly(Duration duration) override { return world_.clock.sleep_quietly(duration); }
+  Task<> wait(Event& event, Duration time_max) override {
+    return world_.clock.wait(event, time_max);
+  }
+
+ private:
+  SimWorld& world_;
+  Duration ahead_;
 };
 
 /// Never ends, unless it is cancelled.

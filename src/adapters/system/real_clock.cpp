@@ -1,6 +1,7 @@
 #include "adapters/system/real_clock.hpp"
 
 #include <sys/random.h>
+#include <time.h>
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,7 +10,23 @@
 
 namespace muster::system {
 
-TimePoint RealClock::now() const { return std::chrono::system_clock::now(); }
+namespace {
+
+/// Suspended time counts: leases and timers of others go on in it.
+Duration since_boot() {
+  timespec at{};
+  MUSTER_CHECK(clock_gettime(CLOCK_BOOTTIME, &at) == 0);
+  return std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec};
+}
+
+}  // namespace
+
+RealClock::RealClock(boost::asio::any_io_executor executor)
+    : executor_(std::move(executor)), began_(std::chrono::system_clock::now() - since_boot()) {}
+
+TimePoint RealClock::now() const { return began_ + since_boot(); }
+
+TimePoint RealClock::wall() const { return std::chrono::system_clock::now(); }
 
 Duration RealClock::monotonic() const {
   return std::chrono::steady_clock::now().time_since_epoch();

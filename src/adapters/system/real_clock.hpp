@@ -10,14 +10,16 @@ namespace muster::system {
 /// The machine's clock, on timers of the executor.
 class RealClock : public Clock {
  public:
-  explicit RealClock(boost::asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit RealClock(boost::asio::any_io_executor executor);
 
   [[nodiscard]] TimePoint now() const override;
+  [[nodiscard]] TimePoint wall() const override;
   [[nodiscard]] Duration monotonic() const override;
   Task<> sleep(Duration duration) override;
 
  private:
   boost::asio::any_io_executor executor_;
+  TimePoint began_;  // The moment at which the time since boot was nothing.
 };
 
 /// The kernel's random numbers: fit for keys.
