@@ -7,9 +7,7 @@
 namespace muster {
 namespace {
 
-/// A clock that was set back must not leave moments in the future, which would last for ever: all
-/// of them go back as far as the latest one has to.
-void set_back(FleetSnapshot& snapshot, TimePoint now) {
+std::vector<TimePoint*> moments_of(FleetSnapshot& snapshot) {
   std::vector<TimePoint*> moments;
   for (Job& job : snapshot.jobs) moments.push_back(&job.changed_at);
   for (Lease& lease : snapshot.leases) {
@@ -20,12 +18,20 @@ void set_back(FleetSnapshot& snapshot, TimePoint now) {
     moments.insert(moments.end(), {&one.launched_at, &one.phase_since, &one.contact_at,
                                    &one.absent_since, &one.terminated_at});
   }
+  return moments;
+}
+
+void shift(const std::vector<TimePoint*>& moments, Duration by) {
+  for (TimePoint* at : moments) {
+    if (*at != TimePoint{}) *at += by;
+  }
+}
+
+/// Moments in the future would last for ever: all go back as far as the latest one has to.
+void set_back(const std::vector<TimePoint*>& moments, TimePoint now) {
   TimePoint latest{};
   for (const TimePoint* at : moments) latest = std::max(latest, *at);
-  if (latest <= now) return;
-  for (TimePoint* at : moments) {
-    if (*at != TimePoint{}) *at -= latest - now;
-  }
+  if (latest > now) shift(moments, now - latest);
 }
 
 }  // namespace
@@ -41,8 +47,10 @@ const Pool* Controller::find_pool(const PoolName& name) const {
 }
 
 /// What was on its way has its whole time again: nobody looked after it in between.
-void Controller::restore(FleetSnapshot snapshot, TimePoint now) {
-  set_back(snapshot, now);
+void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind) {
+  const std::vector<TimePoint*> moments = moments_of(snapshot);
+  shift(moments, behind);
+  set_back(moments, now);
   for (Instance& instance : snapshot.instances) {
     const bool is_coming = instance.phase == InstancePhase::pending ||
                            instance.phase == InstancePhase::booting ||
@@ -52,6 +60,7 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now) {
     if (now - instance.launched_at < kCounted) planner_.remember_launch(instance.launched_at, 1);
   }
   fleet_.restore(std::move(snapshot));
+  if (behind != Duration{}) fleet_.mark_all_changed();
 }
 
 void Controller::apply(const FleetEvent& event, TimePoint now) {

@@ -22,8 +22,9 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  /// Takes over what was stored, before the first event.
-  void restore(FleetSnapshot snapshot, TimePoint now);
+  /// Takes over what was stored, before the first event. The moments in it are `behind` those of
+  /// this process: by so much was the machine's clock set forward in between.
+  void restore(FleetSnapshot snapshot, TimePoint now, Duration behind = {});
 
   void apply(const FleetEvent& event, TimePoint now);
 

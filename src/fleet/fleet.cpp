@@ -74,6 +74,13 @@ void Fleet::restore(FleetSnapshot snapshot) {
   static_cast<void>(take_changes());
 }
 
+void Fleet::mark_all_changed() {
+  for (const auto& [id, job] : jobs_) changed_jobs_.insert(id);
+  for (const auto& [id, instance] : instances_) changed_instances_.insert(id);
+  for (const auto& [id, lease] : leases_) changed_leases_.insert(id);
+  for (const auto& [id, intent] : intents_) changed_intents_.insert(id);
+}
+
 const Job* Fleet::find(const JobId& id) const { return find_in(jobs_, id); }
 const Instance* Fleet::find(const InstanceId& id) const { return find_in(instances_, id); }
 const Lease* Fleet::find(const LeaseId& id) const { return find_in(leases_, id); }

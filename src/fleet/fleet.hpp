@@ -86,6 +86,7 @@ struct FleetSnapshot {
 class Fleet {
  public:
   void restore(FleetSnapshot snapshot);
+  void mark_all_changed();
 
   [[nodiscard]] const std::map<JobId, Job>& jobs() const { return jobs_; }
   [[nodiscard]] const std::map<InstanceId, Instance>& instances() const { return instances_; }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "base/event.hpp"
@@ -10,6 +11,15 @@
 #include "base/time.hpp"
 
 namespace muster {
+
+/// What `Clock::now` counts from. Within one boot of the machine the time gone by is known across
+/// restarts of the program, also when its clock was set in between.
+struct ClockBase {
+  std::string boot;   ///< Of the machine; empty: not known.
+  TimePoint began{};  ///< `now` as it was when the boot began.
+
+  friend bool operator==(const ClockBase&, const ClockBase&) = default;
+};
 
 /// The only source of time.
 class Clock {
@@ -21,6 +31,7 @@ class Clock {
   [[nodiscard]] virtual TimePoint now() const = 0;
   /// What the machine's clock shows, which may jump: for what people have said by the clock.
   [[nodiscard]] virtual TimePoint wall() const { return now(); }
+  [[nodiscard]] virtual ClockBase base() const { return {}; }
   /// Never goes back and is not set: use it to measure.
   [[nodiscard]] virtual Duration monotonic() const = 0;
   /// Ends when the event is told, or after `time_max`; perhaps earlier. The event outlives it.

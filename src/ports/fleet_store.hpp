@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "fleet/fleet.hpp"
+#include "ports/clock.hpp"
 #include "ports/cloud.hpp"
 
 namespace muster {
@@ -16,12 +18,14 @@ namespace muster {
 struct FleetCommit {
   FleetChanges changes;
   std::vector<std::pair<IntentId, FrozenCall>> calls;  ///< Of the intents that are new.
+  std::optional<ClockBase> clock;  ///< When the moments of all rows count from another one.
 };
 
 /// Everything that was committed.
 struct StoredFleet {
   FleetSnapshot fleet;
   std::map<IntentId, FrozenCall> calls;  ///< Of open intents.
+  ClockBase clock;                       ///< That the moments of all rows count from.
   bool is_new = false;                   ///< Nothing was ever committed.
 };
 

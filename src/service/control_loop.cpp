@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kCommitPauseMax = 5s;
 constexpr Duration kPlanPause = 5ms;
+constexpr Duration kClockSet = 1s;  // Less than that is only set right.
 
 }  // namespace
 
@@ -97,7 +98,17 @@ Task<Status> ControlLoop::recover() {
                      {"lost", "history, and jobs that were submitted and had not begun"}});
   }
   calls_ = std::move(stored->calls);
-  controller_.restore(std::move(stored->fleet), parts_.clock.now());
+  const ClockBase base = parts_.clock.base();
+  const bool is_same_boot = !base.boot.empty() && base.boot == stored->clock.boot;
+  Duration behind = is_same_boot ? base.began - stored->clock.began : Duration{};
+  if (std::chrono::abs(behind) < kClockSet) behind = {};
+  if (behind != Duration{}) {
+    parts_.log.warn(
+        "clock_was_set",
+        {{"seconds", std::chrono::duration_cast<std::chrono::seconds>(behind).count()}});
+  }
+  if (!is_same_boot || behind != Duration{}) new_clock_ = base;
+  controller_.restore(std::move(stored->fleet), parts_.clock.now(), behind);
   if (listed) post(std::move(*listed));
   co_return Status();
 }
@@ -182,7 +193,8 @@ Task<> ControlLoop::decide() {
     FleetCommit changes;
     changes.changes = controller_.take_changes();
     freeze_launches(changes);
-    if (!changes.changes.empty()) {
+    changes.clock = std::exchange(new_clock_, std::nullopt);
+    if (!changes.changes.empty() || changes.clock) {
       Task<> committing = commit(changes);
       co_await std::move(committing);
     }

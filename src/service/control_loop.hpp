@@ -162,6 +162,7 @@ class ControlLoop {
   std::set<std::string> unlisted_sources_;
   std::optional<TimePoint> next_plan_;
   std::optional<PlanInputs> planned_with_;
+  std::optional<ClockBase> new_clock_;  // That the store's moments do not count from yet.
   std::optional<Error> store_error_;
   std::optional<Duration> stop_time_max_;
   bool is_rebuilt_ = false;

@@ -13,6 +13,7 @@ namespace {
 constexpr Duration kLeakMax = 60s;   // T_leak
 constexpr Duration kReactMax = 15s;  // T_react
 constexpr Duration kLookEvery = 5s;
+constexpr Duration kDecided = 1s;  // Between what is seen and the commit of what follows.
 
 /// Faults during which neither cloud nor CI server can be expected to say what is.
 constexpr int kBlinding[] = {9,  10, 11, 16, 17, 18, 19, 24, 27, 30, 33,
@@ -99,6 +100,9 @@ void Checks::committing(const FleetCommit& commit) {
     if (!had_ended) check(disk.jobs, job, [](const Job& one) { return one.state; });
   }
   for (const Instance& instance : commit.changes.instances) {
+    const bool is_given_up =
+        instance.phase == InstancePhase::terminating && world_.now() - disturbed_at_ < kDecided;
+    if (is_given_up) given_up_.insert(instance.id);
     check(disk.instances, instance, [](const Instance& one) { return one.phase; });
   }
   for (const Lease& lease : commit.changes.leases) {
@@ -120,6 +124,8 @@ void Checks::job_started(const SimHost& host, const std::string& job) {
   const ec2model::Instance& instance = *world_.model.find(host.id.value());
   const auto pool = config_.pools.find(pool_of(instance));
   const int most = pool == config_.pools.end() ? 1 : pool->second.reuse.jobs;
+  // How often one was used already, only the store knows.
+  if (most > 1 && store_lost_at_) return;
   if (static_cast<int>(host.runs.size()) <= most) return;
   world_.violate("I5", fmt::format("{} got job {} after {} others", host.id.value(), job,
                                    host.runs.size() - 1));
@@ -199,13 +205,9 @@ void Checks::terminating(const std::vector<std::string>& ids) {
       const bool may_end =
           job.state == CiJobState::cancelled || run.ends_at - run.started_at > 30min;
       if (may_end) continue;
-      // A clock that was set while nobody ran looks like time gone by.
-      const bool is_by_clock =
-          job.outcome == JobOutcome::timed_out && world_.faults.strikes().contains(61);
-      if (is_by_clock) continue;
       // Unreachable for longer than anybody waits is as good as broken.
-      const bool was_cut = world_.now() - disturbed_at_ < 1s;
-      if (was_cut) continue;
+      const bool was_cut = world_.now() - disturbed_at_ < kDecided;
+      if (was_cut || given_up_.contains(host->second.id)) continue;
       world_.violate("I4", fmt::format("{} was ended under job {}", id, run.job));
     }
   }

@@ -112,9 +112,9 @@ TEST_F(ChecksTest, I2SeesAJobThatRunsTwiceAndALaunchWithAnotherToken) {
   const InstanceId one = launch();
   const InstanceId two = launch();
   add_job("j1");
-  world_.start_run(one, "/a", "run j1");
+  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
   EXPECT_EQ(broken(), "");
-  world_.start_run(two, "/a", "run j1");
+  world_.start_run(two, "/tmp/muster-lea-1", "run j1");
   EXPECT_EQ(broken(), "I2");
   world_.violations.clear();
   launch([](ec2model::LaunchRequest& request) {
@@ -135,7 +135,7 @@ TEST_F(ChecksTest, I3SeesAJobThatWaitsWithoutAReason) {
 TEST_F(ChecksTest, I4SeesAJobThatIsEnded) {
   const InstanceId one = launch();
   add_job("j1");
-  world_.start_run(one, "/a", "run j1");
+  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
   checks_.terminating({one.value()});
   EXPECT_EQ(broken(), "I4");
 }
@@ -144,9 +144,9 @@ TEST_F(ChecksTest, I5SeesAMachineThatIsUsedTwice) {
   const InstanceId one = launch();
   add_job("j1");
   add_job("j2");
-  world_.start_run(one, "/a", "run j1");
+  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
   EXPECT_EQ(broken(), "");
-  world_.start_run(one, "/b", "run j2");
+  world_.start_run(one, "/tmp/muster-lea-2", "run j2");
   EXPECT_EQ(broken(), "I5");
 }
 

@@ -28,6 +28,7 @@ void write(SimDisk& disk, const FleetCommit& commit) {
   for (const auto& [id, call] : commit.calls) disk.calls[id] = call;
   for (const IntentId& id : changes.removed_intents) disk.calls.erase(id);
   if (changes.spending) disk.spending = *changes.spending;
+  if (commit.clock) disk.clock = *commit.clock;
   disk.is_new = false;
 }
 
@@ -43,6 +44,7 @@ Task<Result<StoredFleet>> SimStore::load_fleet() {
   loaded.fleet = {values_of(disk.jobs), values_of(disk.instances), values_of(disk.leases),
                   values_of(disk.intents), disk.spending};
   loaded.calls = disk.calls;
+  loaded.clock = disk.clock;
   loaded.is_new = disk.is_new;
   Task<std::optional<Error>> receiving = link_.receive("load", 2ms);
   const std::optional<Error> lost = co_await std::move(receiving);

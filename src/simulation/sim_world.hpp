@@ -56,6 +56,7 @@ struct SimDisk {
   std::map<IntentId, Intent> intents;
   std::map<IntentId, FrozenCall> calls;
   DaySpending spending;
+  ClockBase clock;
   bool is_new = true;
 };
 
@@ -206,6 +207,7 @@ class ProcessClock : public Clock {
   explicit ProcessClock(SimWorld& world) : world_(world), ahead_(world.wall_ahead) {}
   [[nodiscard]] TimePoint now() const override { return world_.clock.now() + ahead_; }
   [[nodiscard]] TimePoint wall() const override { return world_.clock.now() + world_.wall_ahead; }
+  [[nodiscard]] ClockBase base() const override { return {"boot", TimePoint{ahead_}}; }
   [[nodiscard]] Duration monotonic() const override { return world_.clock.monotonic(); }
   Task<> sleep(Duration duration) override { return world_.clock.sleep(duration); }
   Task<> sleep_quietly(Duration duration) override { return world_.clock.sleep_quietly(duration); }

@@ -267,6 +267,11 @@ Result<StoredFleet> read_fleet(Connection& in) {
     if (Status done = read_instances(in, stored.fleet.instances); !done) return done;
     if (Status done = read_leases(in, stored.fleet.leases); !done) return done;
     if (Status done = read_intents(in, stored); !done) return done;
+    const Status timed = in.query("SELECT boot, began FROM fleet_clock", {}, [&](const Row& row) {
+      stored.is_new = false;
+      stored.clock = {row.text(0), time_of(row.integer(1))};
+    });
+    if (!timed) return timed;
     return in.query("SELECT day, usd_settled FROM fleet_day ORDER BY day DESC LIMIT 1", {},
                     [&](const Row& row) {
                       stored.is_new = false;
@@ -302,6 +307,11 @@ Status write_fleet(Connection& to, const FleetCommit& commit) {
     if (!removed) return tl::unexpected<Error>(removed.error());
   }
   if (Status done = remove_all(to, "fleet_intent", changes.removed_intents); !done) return done;
+  if (commit.clock) {
+    const auto timed = to.change("INSERT OR REPLACE INTO fleet_clock VALUES (1,?,?)",
+                                 {commit.clock->boot, count_of(commit.clock->began)});
+    if (!timed) return tl::unexpected<Error>(timed.error());
+  }
   if (!changes.spending) return {};
   const auto spent =
       to.change("INSERT OR REPLACE INTO fleet_day VALUES (?,?)",

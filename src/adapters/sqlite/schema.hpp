@@ -50,6 +50,8 @@ inline constexpr std::array<std::string_view, 3> kMigrations{
     " usd_per_hour REAL NOT NULL, action TEXT NOT NULL, body TEXT NOT NULL,"
     " vcpus INTEGER NOT NULL) STRICT,"
     " WITHOUT ROWID;"
+    "CREATE TABLE fleet_clock (one INTEGER PRIMARY KEY, boot TEXT NOT NULL,"
+    " began INTEGER NOT NULL) STRICT;"
     "CREATE TABLE fleet_day (day INTEGER PRIMARY KEY, usd_settled REAL NOT NULL) STRICT;"
     "CREATE TABLE submitted_job ("
     " id TEXT PRIMARY KEY, state TEXT NOT NULL, labels TEXT NOT NULL, repository TEXT NOT NULL,"

@@ -78,6 +78,7 @@ FleetCommit everything() {
   commit.changes.intents = {intent};
   commit.calls = {{intent.id, {"CreateFleet", std::string("a\0b", 3), ClientToken("int-1"), 3}}};
   commit.changes.spending = DaySpending{20'000, 1.5};
+  commit.clock = {"boot", TimePoint{5s}};
   return commit;
 }
 
@@ -98,6 +99,7 @@ TEST_F(StoreTest, KeepsTheFleetAcrossAReopen) {
   EXPECT_EQ(read->fleet.intents[0].offerings.size(), 2U);
   EXPECT_EQ(read->calls.at(IntentId("int-1")).body, std::string("a\0b", 3));
   EXPECT_EQ(read->fleet.spending.usd_settled, 1.5);
+  EXPECT_EQ(read->clock, everything().clock);
 }
 
 TEST_F(StoreTest, KeepsTheFrozenCallWhenTheIntentIsWrittenAgain) {

@@ -5,6 +5,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fstream>
+#include <string>
 
 #include "base/check.hpp"
 
@@ -25,6 +27,13 @@ RealClock::RealClock(boost::asio::any_io_executor executor)
     : executor_(std::move(executor)), began_(std::chrono::system_clock::now() - since_boot()) {}
 
 TimePoint RealClock::now() const { return began_ + since_boot(); }
+
+ClockBase RealClock::base() const {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string boot;
+  std::getline(file, boot);
+  return {boot, began_};
+}
 
 TimePoint RealClock::wall() const { return std::chrono::system_clock::now(); }
 

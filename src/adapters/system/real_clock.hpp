@@ -14,6 +14,7 @@ class RealClock : public Clock {
 
   [[nodiscard]] TimePoint now() const override;
   [[nodiscard]] TimePoint wall() const override;
+  [[nodiscard]] ClockBase base() const override;
   [[nodiscard]] Duration monotonic() const override;
   Task<> sleep(Duration duration) override;
 
