@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kLeakMax = 60s;   // T_leak
 constexpr Duration kReactMax = 15s;  // T_react
+constexpr Duration kSettled = 50s;   // After a fault, all is known again.
 constexpr Duration kLookEvery = 5s;
 constexpr Duration kDecided = 1s;  // Between what is seen and the commit of what follows.
 
@@ -59,12 +60,17 @@ bool Checks::has_been_quiet(Duration time) const {
          world_.now() - disturbed_at_ > time;
 }
 
+void Checks::notice_disturbance() {
+  const Duration now = world_.now();
+  const bool is_disturbed =
+      world_.options().has_faults &&
+      std::any_of(std::begin(kBlinding), std::end(kBlinding),
+                  [&](int number) { return world_.faults.is_open(number, now); });
+  if (is_disturbed) disturbed_at_ = now;
+}
+
 void Checks::look() {
-  for (const int number : kBlinding) {
-    if (world_.options().has_faults && world_.faults.is_open(number, world_.now())) {
-      disturbed_at_ = world_.now();
-    }
-  }
+  notice_disturbance();
   if (launches_ != looked_at_launches_) look_for_excess();
   looked_at_launches_ = launches_;
   if (world_.now() - looked_at_ < kLookEvery) return;
@@ -90,6 +96,7 @@ void Checks::committing(const FleetCommit& commit) {
     world_.violate(
         "I8", fmt::format("{} went from {} to {}", row.id.value(), to_string(from), to_string(to)));
   };
+  notice_disturbance();
   const SimDisk& disk = world_.disk;
   for (const Job& job : commit.changes.jobs) {
     const auto before = disk.jobs.find(job.id);
@@ -196,6 +203,7 @@ void Checks::look_for_excess() {
 
 /// I4: nobody's running job is ended, unless it was cancelled.
 void Checks::terminating(const std::vector<std::string>& ids) {
+  notice_disturbance();
   for (const std::string& id : ids) {
     const auto host = world_.hosts.find(InstanceId(id));
     if (host == world_.hosts.end() || host->second.is_broken) continue;
@@ -215,6 +223,7 @@ void Checks::terminating(const std::vector<std::string>& ids) {
 
 /// I1: whatever runs is known, or gone soon.
 void Checks::look_for_leaks() {
+  if (!has_been_quiet(kSettled)) return unreferenced_since_.clear();
   for (const std::string& id : world_.alive) {
     const ec2model::Instance& instance = *world_.model.find(id);
     const bool is_visible = instance.visible_at <= world_.clock.now();
@@ -224,8 +233,7 @@ void Checks::look_for_leaks() {
       continue;
     }
     const Duration since = unreferenced_since_.emplace(id, world_.now()).first->second;
-    const bool is_over = world_.now() - since > kLeakMax && has_been_quiet(kLeakMax + 20s);
-    if (is_over) {
+    if (world_.now() - since > kLeakMax) {
       world_.violate("I1", fmt::format("{} runs, and nothing knows it", id));
       unreferenced_since_[id] = world_.now();
     }
@@ -236,6 +244,7 @@ void Checks::look_for_leaks() {
 
 /// I3: every job that waits is known, with the reason for which it waits.
 void Checks::look_for_lost_jobs() {
+  if (!has_been_quiet(kSettled)) return unknown_since_.clear();
   for (const std::string& id : world_.current_jobs) {
     const SimJob& job = world_.jobs.at(id);
     const bool waits = job.state == CiJobState::queued;
@@ -255,8 +264,7 @@ void Checks::look_for_lost_jobs() {
       continue;
     }
     const Duration since = unknown_since_.emplace(id, world_.now()).first->second;
-    const bool is_over = world_.now() - since > kReactMax && has_been_quiet(kReactMax + 50s);
-    if (!is_over) continue;
+    if (world_.now() - since <= kReactMax) continue;
     world_.violate("I3", fmt::format("job {} waits, and {}", id,
                                      known == nullptr ? "nothing knows it" : "nothing says why"));
     unknown_since_[id] = world_.now();

@@ -39,6 +39,7 @@ class Checks : public Watcher {
   void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) override;
 
  private:
+  void notice_disturbance();
   void look_for_leaks();
   void look_for_lost_jobs();
   void look_for_excess();

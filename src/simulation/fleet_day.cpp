@@ -51,6 +51,8 @@ class Plan {
       config.pools["linux"] = pool;
       return config;
     }
+    job_count_ =
+        static_cast<int>(static_cast<double>(dice_.between(50L, 500L)) * options_.jobs_share);
     const long pools = dice_.between(1L, 3L);
     for (long i = 0; i < pools; ++i) {
       const std::string name = i == 0 ? "linux" : fmt::format("pool{}", i);
@@ -79,11 +81,9 @@ class Plan {
       }
       return;
     }
-    const auto count =
-        static_cast<int>(static_cast<double>(dice_.between(50L, 500L)) * options_.jobs_share);
     const bool has_bursts = dice_.hits(0.5);
     Duration burst_at = dice_.between(Duration{1h}, kFaultsUntil);
-    for (int i = 0; i < count; ++i) {
+    for (int i = 0; i < job_count_; ++i) {
       const bool is_bunched = has_bursts && dice_.hits(0.5);
       if (dice_.hits(0.02)) burst_at = dice_.between(Duration{1h}, kFaultsUntil);
       const Duration at = is_bunched ? burst_at + dice_.between(Duration{0s}, 20s)
@@ -111,7 +111,10 @@ class Plan {
 
   Pool draw_pool(const std::string& name, long number) {
     Pool pool = base_pool(name);
-    pool.max_instances = static_cast<int>(dice_.between(1L, number == 0 ? 30L : 10L));
+    // One instance gets about a hundred jobs done in the time in which they come.
+    const int least = 1 + job_count_ / 100;
+    pool.max_instances =
+        std::max(least, static_cast<int>(dice_.between(1L, number == 0 ? 30L : 10L)));
     pool.idle.count = dice_.hits(0.5) ? 0 : static_cast<int>(dice_.between(0L, 4L));
     pool.idle.count = std::min(pool.idle.count, pool.max_instances);
     pool.idle.time = dice_.between(Duration{1min}, 30min);
@@ -147,6 +150,7 @@ class Plan {
 
   const DayOptions& options_;
   Dice dice_;
+  int job_count_ = 0;
 };
 
 /// The day itself: starts the process again and again, lets the world go on, looks at the rules.
@@ -361,9 +365,9 @@ class Day {
     loop_options.region = "us-east-1";
     loop_options.secret = Secret("the cluster's secret");
     // As seldom as the rules of time allow: a day has many of them.
-    loop_options.sweep_every = 20s;
+    loop_options.sweep_every = 25s;
     loop_options.sweep_idle = 50s;
-    loop_options.ask_every = 30s;
+    loop_options.ask_every = 45s;
     loop_options.resolve_every = 30min;
     loop_options.replays_intents = options_.replays_intents;
     loop_options.sweeps = options_.sweeps;

@@ -34,8 +34,11 @@ Task<std::optional<Error>> Link::send(std::string what, Duration latency) {
     if (is_over()) co_await stand_still(world_);
     co_return Error{ErrorKind::unavailable, "", "no connection (simulated)", ""};
   }
-  co_await world_.clock.sleep(latency);
-  if (is_over()) co_await stand_still(world_);
+  // Some arrive before anything else can happen.
+  if (world_.dice().hits(0.5)) {
+    co_await world_.clock.sleep(latency);
+    if (is_over()) co_await stand_still(world_);
+  }
   co_return std::nullopt;
 }
 
