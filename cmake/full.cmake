@@ -70,6 +70,13 @@ add_executable(contract_test tests/contract/ssh_machine_test.cpp tests/contract/
 target_link_libraries(contract_test PRIVATE muster_ssh muster_system muster_service muster_http
                       GTest::gtest GTest::gtest_main)
 
+# Every source of jobs.
+add_executable(ci_contract tests/contract/ci_server_test.cpp tests/daemon/test_ci.cpp)
+target_include_directories(ci_contract PRIVATE tests/daemon)
+target_compile_definitions(ci_contract PRIVATE MUSTER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(ci_contract PRIVATE muster_http muster_simulation muster_sqlite muster_system
+                      GTest::gtest GTest::gtest_main)
+
 # The Cloud ports against a cloud that tests/integration starts.
 add_executable(cloud_contract tests/contract/cloud_test.cpp)
 target_link_libraries(cloud_contract PRIVATE muster_aws muster_http muster_service muster_system

@@ -17,6 +17,7 @@ that never come or come twice, stale listings) are drawn from a seed.
 import argparse
 import http.server
 import json
+import os
 import random
 import threading
 import time
@@ -171,5 +172,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     running, _ = start(**vars(parser.parse_args()))
-    print(f"http://127.0.0.1:{running.server_port}", flush=True)
+    print(f"http://127.0.0.1:{running.server_port} {os.getpid()}", flush=True)
     threading.Event().wait()

@@ -78,7 +78,7 @@ FleetCommit everything() {
   commit.changes.intents = {intent};
   commit.calls = {{intent.id, {"CreateFleet", std::string("a\0b", 3), ClientToken("int-1"), 3}}};
   commit.changes.spending = DaySpending{20'000, 1.5};
-  commit.clock = {"boot", TimePoint{5s}};
+  commit.clock = {"boot", TimePoint{std::chrono::seconds{5}}};
   return commit;
 }
 
