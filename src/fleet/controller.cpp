@@ -15,8 +15,8 @@ std::vector<TimePoint*> moments_of(FleetSnapshot& snapshot) {
   }
   for (Intent& intent : snapshot.intents) moments.push_back(&intent.created_at);
   for (Instance& one : snapshot.instances) {
-    moments.insert(moments.end(), {&one.launched_at, &one.phase_since, &one.contact_at,
-                                   &one.absent_since, &one.terminated_at});
+    moments.insert(moments.end(),
+                   {&one.launched_at, &one.phase_since, &one.absent_since, &one.terminated_at});
   }
   return moments;
 }
@@ -56,6 +56,7 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
                            instance.phase == InstancePhase::booting ||
                            instance.phase == InstancePhase::starting;
     if (is_coming) instance.phase_since = now;
+    instance.contact_at = {};  // By this process, it was not reached yet.
     constexpr auto kCounted = std::chrono::minutes{1};
     if (now - instance.launched_at < kCounted) planner_.remember_launch(instance.launched_at, 1);
   }
@@ -94,8 +95,12 @@ void Controller::on(const MachineReady& event, TimePoint now) {
 }
 
 void Controller::on(const MachineSeen& event, TimePoint now) {
-  if (fleet_.find(event.instance) == nullptr) return;
-  fleet_.glance(event.instance).contact_at = now;
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr) return;
+  // One of before the start gets a job only when it was looked at for what has been there.
+  const bool is_unknown =
+      instance->phase == InstancePhase::idle && instance->contact_at == TimePoint{};
+  if (!is_unknown) fleet_.glance(event.instance).contact_at = now;
 }
 
 void Controller::on(const MachineUnfit& event, TimePoint now) {

@@ -293,6 +293,8 @@ TEST_F(ControllerTest, GivesNoJobToAnInstanceThatItKnowsFromTheStoreAlone) {
   controller->restore(stored, now);
   queue(1);
   plan();
+  controller->apply(MachineSeen{idle.id}, now);
+  plan();
   EXPECT_EQ(controller->fleet().find(idle.id)->phase, InstancePhase::idle);
   make_ready(idle.id);
   plan();

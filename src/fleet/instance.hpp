@@ -36,7 +36,7 @@ struct Instance {
   InstancePhase phase = InstancePhase::pending;
   TimePoint launched_at{};
   TimePoint phase_since{};
-  TimePoint contact_at{};  ///< When its machine last answered.
+  TimePoint contact_at{};  ///< When its machine last answered this process; not stored.
   LeaseId lease;
   int job_count = 0;  ///< Jobs that have touched it.
   int start_count = 0;

@@ -239,6 +239,8 @@ class Day {
       world_.awaited = TimePoint{};
       world_.settle();
       checks_.look();
+      const bool was_over = std::exchange(is_over_budget_, is_over_budget());
+      if (is_over_budget_ && !was_over) world_.faults.strike(78);
       const TimePoint soon = world_.clock.now() + 5s;
       const TimePoint due = std::min(world_.next_due().value_or(soon), soon);
       world_.awaited = due;
@@ -246,6 +248,14 @@ class Day {
           world_.clock.wait(world_.settled(), std::max<Duration>(due - world_.clock.now(), 1ms));
       co_await std::move(waiting);
     }
+  }
+
+  [[nodiscard]] bool is_over_budget() const {
+    if (loop_ == nullptr || config_.limits.usd_per_day.empty()) return false;
+    const auto& demand = loop_->fleet().demand();
+    return std::any_of(demand.begin(), demand.end(), [](const auto& one) {
+      return one.second.reason.cause == WaitCause::budget;
+    });
   }
 
   /// People and hardware, at the moments that were drawn.
@@ -524,6 +534,7 @@ class Day {
   ControlLoop* loop_ = nullptr;  // Of the process that runs.
   Duration down_for_{};
   Duration until_{};
+  bool is_over_budget_ = false;
   bool is_stopping_ = false;
 };
 

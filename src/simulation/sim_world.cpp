@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr double kCrashChance = 0.004;   // A point, while crashes of that kind are on.
+constexpr double kFirstCrash = 0.05;     // The first times of a day that a point is reached.
 constexpr double kRecoveryCrash = 0.15;  // A point of a process that is just starting.
 constexpr Duration kRecovering = 20s;
 
@@ -68,7 +69,7 @@ void SimWorld::violate(std::string invariant, std::string text) {
 
 bool SimWorld::reach(const std::string& what, Point point) {
   const auto which = static_cast<std::size_t>(point);
-  ++points_[what].at(which);
+  const bool is_rare = ++points_[what].at(which) <= 10;
   if (!options_.has_faults || !may_crash || is_crashed_) return is_crashed_;
   const bool is_launch = what == "RunInstances" || what == "CreateFleet";
   const bool is_commit = what == "commit";
@@ -85,7 +86,7 @@ bool SimWorld::reach(const std::string& what, Point point) {
       {4, is_launch && point == Point::during, 0.3},
       {5, is_launch && point == Point::after, 0.3},
       {6, what.starts_with("ci"), kCrashChance * 4},
-      {7, true, kCrashChance},
+      {7, true, is_rare ? kFirstCrash : kCrashChance},
       {8, is_recovering, kRecoveryCrash},
   };
   for (const Kind& kind : kinds) {
@@ -125,11 +126,19 @@ void SimWorld::settle() {
           break;
         }
         case ec2model::Effect::Kind::stop_machine:
-        case ec2model::Effect::Kind::kill_machine:
+        case ec2model::Effect::Kind::kill_machine: {
+          const auto host = hosts.find(id);
+          const bool is_busy =
+              host != hosts.end() &&
+              std::any_of(host->second.runs.begin(), host->second.runs.end(),
+                          [&](const auto& run) { return run.second.ends_at > now(); });
+          const std::string& why = model.find(effect.instance_id)->state_reason_code;
+          if (is_busy && why.find("Spot") != std::string::npos) faults.strike(29);
           hosts.erase(id);
           trace("machine ends", id.value());
           model.machine_gone(effect.instance_id, false, at);
           break;
+        }
         case ec2model::Effect::Kind::reboot_machine: break;
       }
     }
