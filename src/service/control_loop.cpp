@@ -273,7 +273,14 @@ void ControlLoop::freeze_launches(FleetCommit& commit) {
 void ControlLoop::start_all() {
   for (const auto& [id, intent] : fleet().intents()) {
     restored_.insert(id);
-    if (options_.replays_intents) look_at(intent);
+    if (options_.replays_intents) {
+      look_at(intent);
+    } else {
+      LaunchAnswered given_up;
+      given_up.intent = id;
+      given_up.error = fail(ErrorKind::conflict, "launches are not asked for again").value();
+      post(std::move(given_up));
+    }
   }
   for (const auto& [id, instance] : fleet().instances()) look_at(instance);
   for (const auto& [id, lease] : fleet().leases()) look_at(lease);

@@ -59,7 +59,8 @@ class ControlLoop {
     Duration resolve_every = std::chrono::minutes{5};  ///< What pools name, and prices.
     Duration job_time_max = std::chrono::hours{1};     ///< Of jobs that name none.
     // Tests switch each of these off to prove the others.
-    bool replays_intents = true;  ///< Open launches are asked for again after a restart.
+    bool replays_intents = true;  ///< Open launches are asked for again after a restart, not
+                                  ///< given up.
     bool sweeps = true;           ///< Instances are found by their tags.
   };
 

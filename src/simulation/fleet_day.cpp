@@ -180,6 +180,9 @@ class Day {
     result.trace_hash = world_.trace_hash();
     result.jobs = static_cast<int>(world_.jobs.size());
     result.launched = checks_.launch_count();
+    result.leaked = static_cast<int>(std::count_if(
+        world_.alive.begin(), world_.alive.end(),
+        [&](const std::string& id) { return !world_.disk.instances.contains(InstanceId(id)); }));
     result.last_launch = checks_.last_launch();
     result.violations = world_.violations;
     result.strikes = world_.faults.strikes();
@@ -203,6 +206,11 @@ class Day {
 
   static Faults drawn_faults(const DayOptions& options) {
     if (!options.has_faults) return {};
+    if (!options.only.empty()) {
+      Faults faults;
+      for (const int number : options.only) faults.add(number);
+      return faults;
+    }
     Dice dice(options.seed, 5);
     Faults faults = Faults::draw(dice, kFaultsUntil);
     for (const int number : options.without) faults.drop(number);

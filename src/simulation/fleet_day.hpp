@@ -15,6 +15,7 @@ struct DayOptions {
   bool has_faults = true;
   bool keeps_trace = false;
   std::set<int> without;  ///< Faults that are left out.
+  std::set<int> only;     ///< These all day, in place of what the seed draws.
   double jobs_share = 1;  ///< Of the jobs that the seed gives.
   Duration length = std::chrono::hours{24};
   // To prove one net with the others off.
@@ -33,6 +34,7 @@ struct DayResult {
   std::uint64_t trace_hash = 0;
   int jobs = 0;
   int launched = 0;
+  int leaked = 0;  ///< Instances that run at the end, and nothing that is stored knows them.
   Duration last_launch{};
   std::vector<Violation> violations;
   std::map<int, long> strikes;
