@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <vector>
 
 namespace muster {
 namespace {
@@ -27,11 +29,15 @@ void shift(const std::vector<TimePoint*>& moments, Duration by) {
   }
 }
 
-/// Moments in the future would last for ever: all go back as far as the latest one has to.
-void set_back(const std::vector<TimePoint*>& moments, TimePoint now) {
-  TimePoint latest{};
+/// How far the moments have to go back so that none is in the future: it would last for ever.
+Duration too_late(const std::vector<TimePoint*>& moments, TimePoint now) {
+  TimePoint latest = now;
   for (const TimePoint* at : moments) latest = std::max(latest, *at);
-  if (latest > now) shift(moments, now - latest);
+  return latest - now;
+}
+
+long day_of(TimePoint at) {
+  return std::chrono::floor<std::chrono::days>(at).time_since_epoch().count();
 }
 
 }  // namespace
@@ -50,18 +56,29 @@ const Pool* Controller::find_pool(const PoolName& name) const {
 void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind) {
   const std::vector<TimePoint*> moments = moments_of(snapshot);
   shift(moments, behind);
-  set_back(moments, now);
+  const Duration back = too_late(moments, now);
+  shift(moments, -back);
+  const Duration by = behind - back;
+  if (snapshot.spending.day == day_of(now - by)) snapshot.spending.day = day_of(now);
+  constexpr auto kCounted = std::chrono::minutes{1};
+  std::multimap<TimePoint, int> launches;
   for (Instance& instance : snapshot.instances) {
     const bool is_coming = instance.phase == InstancePhase::pending ||
                            instance.phase == InstancePhase::booting ||
                            instance.phase == InstancePhase::starting;
     if (is_coming) instance.phase_since = now;
     instance.contact_at = {};  // By this process, it was not reached yet.
-    constexpr auto kCounted = std::chrono::minutes{1};
-    if (now - instance.launched_at < kCounted) planner_.remember_launch(instance.launched_at, 1);
+    if (now - instance.launched_at < kCounted) launches.emplace(instance.launched_at, 1);
   }
+  for (const Intent& intent : snapshot.intents) {
+    const bool is_open = intent.state == IntentState::open;
+    if (is_open && now - intent.created_at < kCounted) {
+      launches.emplace(intent.created_at, intent.count);
+    }
+  }
+  for (const auto& [at, count] : launches) planner_.remember_launch(at, count);
   fleet_.restore(std::move(snapshot));
-  if (behind != Duration{}) fleet_.mark_all_changed();
+  if (by != Duration{}) fleet_.mark_all_changed();
 }
 
 void Controller::apply(const FleetEvent& event, TimePoint now) {
@@ -144,6 +161,23 @@ void Controller::on(const PowerRefused& event, TimePoint now) {
 void Controller::on(const PoolResolved& event, TimePoint now) {
   static_cast<void>(now);
   market_.set_offers(event.pool, event.offers);
+  // Those that were found before anybody knew what the pool's machines are.
+  std::vector<InstanceId> unpriced;
+  for (const auto& [id, instance] : fleet_.instances()) {
+    if (instance.pool == event.pool && instance.vcpus == 0) unpriced.push_back(id);
+  }
+  for (const InstanceId& id : unpriced) {
+    const Offering& offering = fleet_.find(id)->offering;
+    for (const PricedOffering& one : event.offers.offerings) {
+      const bool is_same = one.offering.instance_type == offering.instance_type &&
+                           one.offering.capacity_type == offering.capacity_type;
+      if (!is_same || one.vcpus == 0) continue;
+      Instance& priced = fleet_.edit(id);
+      priced.vcpus = one.vcpus;
+      priced.usd_per_hour = one.usd_per_hour;
+      break;
+    }
+  }
 }
 
 void Controller::on(const InterruptionNoticed& event, TimePoint now) {

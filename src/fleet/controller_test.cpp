@@ -301,6 +301,22 @@ TEST_F(ControllerTest, GivesNoJobToAnInstanceThatItKnowsFromTheStoreAlone) {
   EXPECT_EQ(controller->fleet().find(idle.id)->phase, InstancePhase::busy);
 }
 
+TEST_F(ControllerTest, MovesMomentsOfTheFutureBackAndStoresThat) {
+  FleetSnapshot stored;
+  Instance idle;
+  idle.id = InstanceId("i-9");
+  idle.pool = PoolName("linux");
+  idle.phase = InstancePhase::idle;
+  idle.launched_at = now + 22h;
+  idle.phase_since = now + 24h;
+  stored.instances = {idle};
+  start();
+  controller->restore(stored, now);
+  EXPECT_EQ(controller->fleet().find(idle.id)->phase_since, now);
+  EXPECT_EQ(controller->fleet().find(idle.id)->launched_at, now - 2h);
+  EXPECT_EQ(controller->take_changes().instances.size(), 1U);
+}
+
 TEST_F(ControllerTest, DoesNotSpinWhenAJobOutlivesItsInstancesLife) {
   config.pools["linux"].max_life = 1h;
   start();

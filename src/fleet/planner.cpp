@@ -73,6 +73,7 @@ std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
   now_ = inputs.now;
   next_.reset();
   coming_.clear();
+  unknown_.clear();
   wishes_.clear();
   wished_.clear();
   waiting_.clear();
@@ -325,7 +326,11 @@ void Planner::count_supply() {
     const Pool* pool = find_pool(at.pool);
     if (pool == nullptr) continue;
     const int booting = static_cast<int>(supply.booting.size());
-    coming_[at] = supply.requested + booting - late_count(*pool, supply);
+    // Idle before the start of this process: soon looked at, then ready.
+    unknown_[at] = static_cast<int>(std::count_if(
+        supply.idle.begin(), supply.idle.end(),
+        [&](const auto& one) { return parts_.fleet.find(one.second)->contact_at == TimePoint{}; }));
+    coming_[at] = supply.requested + booting - late_count(*pool, supply) + unknown_[at];
   }
 }
 

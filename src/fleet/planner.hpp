@@ -141,6 +141,7 @@ class Planner {
   std::map<std::vector<std::string>, std::vector<SizedPool>> matches_;
   std::vector<Cursor> cursors_;
   std::map<SizedPool, int> coming_;   // Instances on their way that nothing is counted on yet.
+  std::map<SizedPool, int> unknown_;  // Of those, idle ones that were not reached yet.
   std::map<SizedPool, Wish> wishes_;  // Launches to be made.
   std::map<SizedPool, int> waiting_;  // Jobs that found no instance.
   std::map<PoolName, int> wished_;

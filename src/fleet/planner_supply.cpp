@@ -222,7 +222,8 @@ void Planner::fill_idle() {
     const int kept = static_cast<int>(supply.stopped.size()) + supply.stopping;
     const int wanted = target + std::max(0, pool.stopped_count - kept);
     int& coming = coming_[at];
-    const int missing = wanted - static_cast<int>(supply.idle.size()) - std::max(0, coming);
+    const int ready = static_cast<int>(supply.idle.size()) - unknown_[at];
+    const int missing = wanted - ready - std::max(0, coming);
     if (missing <= 0) continue;
     const Room room = room_for(at);
     may_change_at(room.reason.next);
@@ -382,7 +383,10 @@ void Planner::replace_old(const SizedPool& at, const Pool& pool) {
       break;
     }
   }
-  if (!oldest || room_for(at).count <= 0) return;
+  if (!oldest) return;
+  const Room room = room_for(at);
+  may_change_at(room.reason.next);
+  if (room.count <= 0) return;
   parts_.fleet.edit(oldest->second).reason = why;
   parts_.fleet.move(oldest->second, InstancePhase::terminating, now_);
   may_change_at(now_ + 1s);

@@ -2,7 +2,7 @@
 
 #include <map>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "ports/cloud.hpp"

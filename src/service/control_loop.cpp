@@ -187,7 +187,10 @@ Task<> ControlLoop::decide() {
     is_ahead_ = true;
     for (const auto& one : taken) {
       controller_.apply(one->event, parts_.clock.now());
-      if (std::holds_alternative<ConfigReplaced>(one->event)) resolve_wanted_.notify_all();
+      if (std::holds_alternative<ConfigReplaced>(one->event)) {
+        ++config_version_;
+        resolve_wanted_.notify_all();
+      }
     }
     plan(taken);
     FleetCommit changes;
@@ -205,6 +208,8 @@ Task<> ControlLoop::decide() {
       one->is_done = true;
       one->done.notify_all();
     }
+    // Those who waited for the commit have their turn before the next batch.
+    co_await parts_.clock.sleep(Duration{});
   }
 }
 

@@ -125,7 +125,7 @@ class ControlLoop {
   Task<Result<InstancesListed>> list_cloud();
   Task<> ask_forever(CiServer* source);
   Task<> resolve_forever();
-  Task<> resolve_pool(Pool pool);
+  Task<bool> resolve_pool(Pool pool);
   Task<Status> save_template(Pool pool, ResolvedPool resolved);
   Task<> terminate_forever();
   Task<> terminate_batch(std::vector<InstanceId> ids);
@@ -155,6 +155,7 @@ class ControlLoop {
   Event switch_wanted_;
   Event sweep_wanted_;
   Event resolve_wanted_;
+  long config_version_ = 0;
   std::set<IntentId> launching_;
   std::set<IntentId> restored_;  // Found open at the start: they may have been sent.
   std::set<LeaseId> reporting_;

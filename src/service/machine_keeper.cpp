@@ -250,6 +250,12 @@ Task<> MachineKeeper::rest() {
       // Known from the store alone, which may be older than what the machine has seen.
       Task<Result<bool>> fitting = make_fit();
       const Result<bool> is_used = co_await std::move(fitting);
+      if (is_used && *is_used && !loop_.has_listed_sources()) {
+        // Who claims the job that was there, only the CI servers can say.
+        Task<> waiting = pause(10s);
+        co_await std::move(waiting);
+        continue;
+      }
       if (is_used) {
         Task<> telling = loop_.submit(MachineReady{id_, host_keys_, *is_used});
         co_await std::move(telling);

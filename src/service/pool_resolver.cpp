@@ -122,8 +122,8 @@ Task<Result<ResolvedPool>> PoolResolver::resolve(Pool pool) {
   co_return resolved;
 }
 
-Task<PoolOffers> PoolResolver::offers(Pool pool, ResolvedPool resolved,
-                                      std::map<std::string, std::string> prices) {
+Task<Result<PoolOffers>> PoolResolver::offers(Pool pool, ResolvedPool resolved,
+                                              std::map<std::string, std::string> prices) {
   std::vector<std::string> types = pool.types;
   for (const auto& [size, type] : pool.sizes) {
     if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
@@ -135,16 +135,16 @@ Task<PoolOffers> PoolResolver::offers(Pool pool, ResolvedPool resolved,
   if (!types.empty()) {
     Task<Result<std::vector<InstanceTypeView>>> asking = catalog_.list_types(types);
     const Result<std::vector<InstanceTypeView>> views = co_await std::move(asking);
-    if (views) {
-      for (const InstanceTypeView& view : *views) vcpus[view.name] = view.vcpu_count;
-    }
+    if (!views) co_return tl::unexpected<Error>(of_pool("types of pool", pool, views.error()));
+    for (const InstanceTypeView& view : *views) vcpus[view.name] = view.vcpu_count;
     if (pool.on_demand != OnDemandRule::only) {
       Task<Result<std::vector<SpotPriceView>>> pricing = catalog_.spot_prices(types);
       const Result<std::vector<SpotPriceView>> priced = co_await std::move(pricing);
-      if (priced) {
-        for (const SpotPriceView& one : *priced) {
-          spot[{one.instance_type, one.zone}] = one.usd_per_hour;
-        }
+      if (!priced) {
+        co_return tl::unexpected<Error>(of_pool("spot prices of pool", pool, priced.error()));
+      }
+      for (const SpotPriceView& one : *priced) {
+        spot[{one.instance_type, one.zone}] = one.usd_per_hour;
       }
     }
   }

@@ -26,10 +26,9 @@ class PoolResolver {
 
   Task<Result<ResolvedPool>> resolve(Pool pool);
 
-  /// The pool's offerings with vCPUs and prices, as far as they can be told. `prices` is what
-  /// on-demand costs by instance type.
-  Task<PoolOffers> offers(Pool pool, ResolvedPool resolved,
-                          std::map<std::string, std::string> prices);
+  /// The pool's offerings with vCPUs and prices. `prices` is what on-demand costs by instance type.
+  Task<Result<PoolOffers>> offers(Pool pool, ResolvedPool resolved,
+                                  std::map<std::string, std::string> prices);
 
  private:
   Task<Result<ImageView>> image(const Pool* pool);

@@ -192,7 +192,8 @@ Task<Status> ControlLoop::save_template(Pool pool, ResolvedPool resolved) {
   co_return Status();
 }
 
-Task<> ControlLoop::resolve_pool(Pool pool) {
+/// False: it is to be asked for again soon.
+Task<bool> ControlLoop::resolve_pool(Pool pool) {
   PoolResolved told;
   told.pool = pool.name;
   Task<Result<ResolvedPool>> resolving = resolver_.resolve(pool);
@@ -205,32 +206,41 @@ Task<> ControlLoop::resolve_pool(Pool pool) {
     if (!saved) resolved = tl::unexpected<Error>(saved.error());
   }
   if (resolved) {
-    Task<PoolOffers> offering = resolver_.offers(pool, *resolved, controller_.config().prices);
-    told.offers = co_await std::move(offering);
-    resolved_[pool.name] = std::move(*resolved);
-  } else {
+    Task<Result<PoolOffers>> offering =
+        resolver_.offers(pool, *resolved, controller_.config().prices);
+    Result<PoolOffers> offers = co_await std::move(offering);
+    if (offers) {
+      told.offers = std::move(*offers);
+      resolved_[pool.name] = std::move(*resolved);
+    } else {
+      resolved = tl::unexpected<Error>(offers.error());
+    }
+  }
+  if (!resolved) {
     // What was known before holds on while the cloud does not answer.
     const bool is_known = resolved_.contains(pool.name) && is_retryable(resolved.error().kind);
     parts_.log.warn("pool_not_resolved",
                     {{"pool", pool.name}, {"error", resolved.error().describe()}});
-    if (is_known) co_return;
+    if (is_known) co_return false;
     told.offers.error = resolved.error();
   }
   Task<> telling = submit(std::move(told));
   co_await std::move(telling);
+  co_return resolved.has_value();
 }
 
 Task<> ControlLoop::resolve_forever() {
   while (true) {
     bool is_complete = true;
     catalog_.clear();
+    const long version = config_version_;
     const std::map<std::string, Pool> pools = controller_.config().pools;
     for (const auto& [name, pool] : pools) {
-      Task<> resolving = resolve_pool(pool);
-      co_await std::move(resolving);
-      const PoolOffers* offers = controller_.market().offers_of(pool.name);
-      is_complete = is_complete && offers != nullptr && !offers->error;
+      Task<bool> resolving = resolve_pool(pool);
+      const bool is_resolved = co_await std::move(resolving);
+      is_complete = is_complete && is_resolved;
     }
+    if (version != config_version_) continue;
     Task<> waiting =
         parts_.clock.wait(resolve_wanted_, is_complete ? options_.resolve_every : kResolveAgain);
     co_await std::move(waiting);
@@ -311,7 +321,9 @@ Task<> ControlLoop::switch_forever() {
     for (const bool starts : {false, true}) {
       for (const InstanceId& id : starts ? to_start : to_stop) {
         const Instance* instance = fleet().find(id);
-        if (instance == nullptr) continue;
+        const InstancePhase wanted = starts ? InstancePhase::starting : InstancePhase::stopping;
+        // The calls before this one took their time.
+        if (instance == nullptr || instance->phase != wanted || is_ahead_) continue;
         const TimePoint since = instance->phase_since;
         Task<Status> acting = starts ? parts_.cloud.start({id}) : parts_.cloud.stop({id}, false);
         Task<Status> bounded = with_deadline(parts_.clock, kCallTimeMax, std::move(acting));

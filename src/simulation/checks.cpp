@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ec2model/catalog.hpp"
+
 namespace muster::simulation {
 
 using namespace std::chrono_literals;
@@ -179,11 +181,13 @@ void Checks::launched(const std::string& id) {
 void Checks::look_for_excess() {
   std::map<std::string, int> alive;
   int all = 0;
+  int vcpus = 0;
   for (const std::string& id : world_.alive) {
     const ec2model::Instance& instance = *world_.model.find(id);
     if (instance.state == ec2model::State::stopped) continue;
     ++alive[pool_of(instance)];
     ++all;
+    vcpus += ec2model::find_type(instance.instance_type)->vcpu_count;
   }
   // A store that was lost forgets launches that are on their way.
   const bool is_excused = store_lost_at_ && world_.now() - *store_lost_at_ < 6min;
@@ -194,6 +198,11 @@ void Checks::look_for_excess() {
       world_.violate("I6", fmt::format("pool {} has {} instances, and may have {}", name, count,
                                        pool->second.max_instances));
     }
+  }
+  const int most_vcpus = config_.limits.vcpus;
+  if (most_vcpus > 0 && vcpus > most_vcpus && !is_excused) {
+    world_.violate("I6",
+                   fmt::format("the cluster has {} vCPUs, and may have {}", vcpus, most_vcpus));
   }
   const int most = config_.limits.instances;
   if (most > 0 && all > most && !is_excused) {

@@ -233,8 +233,11 @@ Task<Status> SimConnector::knock(std::string address, int port, Duration time_ma
     host = find_host();
   }
   const bool answers = host != world_.hosts.end() && host->second.is_up && !host->second.is_broken;
+  if (!answers) co_await world_.clock.sleep(until - world_.now());
+  Task<std::optional<Error>> receiving = link_.receive("ssh knock", 1ms);
+  const std::optional<Error> lost = co_await std::move(receiving);
+  if (lost) co_return tl::unexpected<Error>(*lost);
   if (answers) co_return Status();
-  co_await world_.clock.sleep(until - world_.now());
   co_return fail(ErrorKind::timeout, "nothing listens there (simulated)");
 }
 

@@ -199,6 +199,30 @@ TEST_F(SshMachineTest, RunsMoreAtOnceThanOneConnectionAllows) {
   });
 }
 
+TEST_F(SshMachineTest, KnocksWhereSomethingListens) {
+  with_machine([](SshMachineTest* test, Machine*) -> Task<> {
+    EXPECT_TRUE(co_await test->connector.knock("127.0.0.1", test->sshd.port, 5s));
+    const Status closed = co_await test->connector.knock("127.0.0.1", 1, 5s);
+    EXPECT_EQ(closed.error().kind, ErrorKind::unavailable);
+    // A listener whose queue is full answers nothing more.
+    asio::ip::tcp::acceptor full(test->context);
+    full.open(asio::ip::tcp::v4());
+    full.bind({asio::ip::make_address("127.0.0.1"), 0});
+    full.listen(0);
+    const int port = full.local_endpoint().port();
+    std::vector<asio::ip::tcp::socket> others;
+    Status last;
+    for (int i = 0; i < 5 && last; ++i) {
+      others.emplace_back(test->context, asio::ip::tcp::v4());
+      others.back().non_blocking(true);
+      boost::system::error_code ignored;
+      others.back().connect(full.local_endpoint(), ignored);
+      last = co_await test->connector.knock("127.0.0.1", port, 200ms);
+    }
+    EXPECT_TRUE(!last && last.error().kind == ErrorKind::timeout);
+  });
+}
+
 TEST_F(SshMachineTest, TellsAnotherMachineNothing) {
   target.host_keys = {{"ssh-ed25519", wire::ssh_key_of_seed(std::string(32, 'x'), "").public_blob}};
   run([](SshMachineTest* test) -> Task<> {

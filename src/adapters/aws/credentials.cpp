@@ -141,7 +141,7 @@ Task<Result<wire::AwsCredentials>> CredentialsChain::get() {
   while (true) {
     const bool has_some = cached_ && !is_stale_;
     if (has_some && !cached_->expiration) co_return *cached_;
-    const Duration left = has_some ? *cached_->expiration - parts_.clock.now() : Duration{0};
+    const Duration left = has_some ? *cached_->expiration - parts_.clock.wall() : Duration{0};
     if (has_some && left > kRefreshSoon) co_return *cached_;
     // One refreshes; the others go on with what is still good, or wait.
     if (has_some && is_refreshing_ && left > kRefreshNow) co_return *cached_;
@@ -165,7 +165,7 @@ Task<Result<wire::AwsCredentials>> CredentialsChain::refresh() {
   Result<wire::AwsCredentials> found = co_await std::move(reading);
   if (!found) {
     const bool still_good = cached_ && !is_stale_ &&
-                            (!cached_->expiration || *cached_->expiration > parts_.clock.now());
+                            (!cached_->expiration || *cached_->expiration > parts_.clock.wall());
     if (!still_good) co_return found;
     parts_.log.warn("credentials_not_refreshed",
                     {{"origin", origin_}, {"error", found.error().describe()}});
@@ -519,9 +519,9 @@ Task<CredentialsChain::Found> CredentialsChain::from_instance() {
   Result<wire::AwsCredentials> keys = read_keys(*text, "instance metadata", "Token");
   if (!keys) co_return tl::unexpected<Error>(keys.error());
   // In an outage of its own the service gives old keys on: they are good for longer than they say.
-  if (keys->expiration && *keys->expiration - parts_.clock.now() < kRefreshSoon) {
+  if (keys->expiration && *keys->expiration - parts_.clock.wall() < kRefreshSoon) {
     const auto more = std::chrono::seconds{120 + static_cast<long>(parts_.random.next() % 481)};
-    keys->expiration = parts_.clock.now() + kRefreshSoon + more;
+    keys->expiration = parts_.clock.wall() + kRefreshSoon + more;
     parts_.log.warn("credentials_extended", {{"origin", "instance metadata"}});
   }
   origin_ = "instance role " + first_line(*role);

@@ -122,8 +122,9 @@ Status write(Connection& to, const Lease& lease) {
 Status write(Connection& to, const Intent& intent, const FrozenCall* call) {
   if (call == nullptr) {
     const auto changed =
-        to.change("UPDATE fleet_intent SET state = ?, count = ? WHERE id = ?",
-                  {to_string(intent.state), std::int64_t{intent.count}, intent.id.value()});
+        to.change("UPDATE fleet_intent SET state = ?, count = ?, created_at = ? WHERE id = ?",
+                  {to_string(intent.state), std::int64_t{intent.count}, count_of(intent.created_at),
+                   intent.id.value()});
     if (!changed) return tl::unexpected<Error>(changed.error());
     if (*changed > 0) return {};
   }
@@ -267,7 +268,7 @@ Result<StoredFleet> read_fleet(Connection& in) {
     if (Status done = read_instances(in, stored.fleet.instances); !done) return done;
     if (Status done = read_leases(in, stored.fleet.leases); !done) return done;
     if (Status done = read_intents(in, stored); !done) return done;
-    const Status timed = in.query("SELECT boot, began FROM fleet_clock", {}, [&](const Row& row) {
+    Status timed = in.query("SELECT boot, began FROM fleet_clock", {}, [&](const Row& row) {
       stored.is_new = false;
       stored.clock = {row.text(0), time_of(row.integer(1))};
     });

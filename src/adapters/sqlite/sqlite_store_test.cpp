@@ -107,7 +107,10 @@ TEST_F(StoreTest, KeepsTheFrozenCallWhenTheIntentIsWrittenAgain) {
   FleetCommit commit = everything();
   ASSERT_TRUE(run(store->commit(commit)));
   commit.calls.clear();
+  commit.changes.intents[0].created_at = TimePoint{std::chrono::seconds{7}};
   ASSERT_TRUE(run(store->commit(commit)));
+  EXPECT_EQ(run(store->load_fleet())->fleet.intents[0].created_at,
+            commit.changes.intents[0].created_at);
   EXPECT_EQ(run(store->load_fleet())->calls.at(IntentId("int-1")).action, "CreateFleet");
 }
 

@@ -9,6 +9,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace muster::ssh {
 
@@ -159,6 +160,9 @@ Task<Status> open_socket(asio::ip::tcp::socket* socket, std::string address, int
   const asio::ip::tcp::endpoint endpoint(parsed, static_cast<unsigned short>(port));
   auto [failure] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
   if (!failure) co_return Status();
+  if ((co_await cancellation()).cancelled() != asio::cancellation_type::none) {
+    throw boost::system::system_error(asio::error::operation_aborted);
+  }
   co_return fail(ErrorKind::unavailable,
                  fmt::format("no connection to {}:{}: {}", address, port, failure.message()));
 }
