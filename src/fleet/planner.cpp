@@ -389,8 +389,9 @@ void Planner::place_waiting() {
   const bool is_shared = tenant_active_.size() > 1;
   while (Cursor* cursor = best_cursor()) {
     if (is_limited(*cursor)) continue;
-    const auto rest = std::distance(cursor->next, cursor->demand->jobs.end());
-    place(*cursor, is_shared ? 1 : static_cast<int>(rest));
+    // Counting them is the dearest part of it.
+    const auto& jobs = cursor->demand->jobs;
+    place(*cursor, is_shared ? 1 : static_cast<int>(std::distance(cursor->next, jobs.end())));
   }
 }
 
