@@ -82,6 +82,12 @@ add_executable(cloud_contract tests/contract/cloud_test.cpp)
 target_link_libraries(cloud_contract PRIVATE muster_aws muster_http muster_service muster_system
                       GTest::gtest GTest::gtest_main)
 
+# The same against the cloud of the simulator.
+add_executable(simulated_cloud_contract tests/contract/cloud_test.cpp)
+target_compile_definitions(simulated_cloud_contract PRIVATE MUSTER_SIMULATED_CLOUD)
+target_link_libraries(simulated_cloud_contract PRIVATE muster_simulation GTest::gtest
+                      GTest::gtest_main)
+
 # The daemon with the tests' CI server as one more source of jobs.
 add_executable(test_daemon tests/daemon/main.cpp tests/daemon/test_ci.cpp)
 target_include_directories(test_daemon PRIVATE tests/daemon)

@@ -32,5 +32,7 @@ muster_unit_tests(pipeline_test pipeline muster_pipeline muster_wire)
 muster_unit_tests(ec2model_test ec2model muster_ec2model)
 if(NOT MUSTER_CORE_ONLY)
   gtest_discover_tests(contract_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 60)
+  gtest_discover_tests(simulated_cloud_contract TEST_PREFIX "Simulated." DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 60)
   gtest_discover_tests(ci_contract DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 60)
 endif()

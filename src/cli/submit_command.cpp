@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <filesystem>
 
 #include "adapters/sqlite/sqlite_store.hpp"
 #include "base/document.hpp"
@@ -102,13 +103,15 @@ Result<Submission> make_submission(const CommonFlags& common, const SubmitFlags&
 int exit_code_of(const SubmittedJob& job) {
   switch (job.outcome) {
     case JobOutcome::passed: return kDone;
-    case JobOutcome::lost: return kUnreachable;
+    case JobOutcome::lost:
+    case JobOutcome::timed_out: return kUnreachable;
     default: return kFailed;
   }
 }
 
 /// Waits until the job has ended and says how. Interrupted, the job goes on.
-Task<> wait_for_end(sqlite::SqliteStore* store, Clock* clock, std::string id, int* exit_code) {
+Task<> wait_for_end(sqlite::SqliteStore* store, Clock* clock, std::string id, bool as_json,
+                    int* exit_code) {
   while (true) {
     Task<Result<SubmittedJob>> finding = store->find_submitted(id);
     const Result<SubmittedJob> job = co_await std::move(finding);
@@ -117,9 +120,19 @@ Task<> wait_for_end(sqlite::SqliteStore* store, Clock* clock, std::string id, in
       co_return;
     }
     if (job->state == CiJobState::finished) {
-      fmt::print("{} in {}{}\n", to_string(job->outcome),
-                 format_duration(job->ended_at - job->created_at),
-                 job->reason.empty() ? "" : ": " + job->reason);
+      const Duration took = job->ended_at - job->created_at;
+      if (as_json) {
+        Node document = Node::mapping();
+        document.set("schema", Node::string("muster.submit/1")).set("job", Node::string(id));
+        document.set("outcome", Node::string(to_string(job->outcome)));
+        document.set("exit_code", Node::number(job->exit_code));
+        document.set("reason", Node::string(job->reason));
+        document.set("took_ms", Node::number(took / 1ms));
+        fmt::print("{}\n", wire::to_json(document));
+      } else {
+        fmt::print("{} in {}{}\n", to_string(job->outcome), format_duration(took),
+                   job->reason.empty() ? "" : ": " + job->reason);
+      }
       *exit_code = exit_code_of(*job);
       co_return;
     }
@@ -155,11 +168,13 @@ Task<> submit_all(Wiring* wiring, Submission submission, const SubmitFlags* flag
     co_return;
   }
   *exit_code = kDone;
-  if (flags->as_json) {
+  if (flags->as_json && flags->waits) {
+    // Told at the end, all in one.
+  } else if (flags->as_json) {
     Node document = Node::mapping();
     document.set("schema", Node::string("muster.submit/1")).set("job", Node::string(id));
     fmt::print("{}\n", wire::to_json(document));
-  } else if (!flags->waits || !common->is_quiet) {
+  } else {
     fmt::print("{}\n", id);
   }
   if (!common->is_quiet && !flags->as_json) {
@@ -171,7 +186,7 @@ Task<> submit_all(Wiring* wiring, Submission submission, const SubmitFlags* flag
   }
   std::fflush(stdout);
   if (!flags->waits) co_return;
-  Task<> waiting = wait_for_end(store->get(), &wiring->clock, id, exit_code);
+  Task<> waiting = wait_for_end(store->get(), &wiring->clock, id, flags->as_json, exit_code);
   co_await std::move(waiting);
 }
 
@@ -195,6 +210,24 @@ int run_submit(const CommonFlags& common, const SubmitFlags& flags) {
 }
 
 int run_backup(const std::string& path) {
+  const std::filesystem::path store_file = state_folder() + "/muster.db";
+  std::error_code ignored;
+  if (!std::filesystem::exists(store_file, ignored)) {
+    return report(fail(ErrorKind::not_found, fmt::format("no store at {}", store_file.string()),
+                       "Set MUSTER_STATE to the daemon's state folder.")
+                      .value());
+  }
+  if (std::filesystem::exists(path, ignored)) {
+    return report(fail(ErrorKind::invalid_input, fmt::format("{} exists already", path),
+                       "Name a file that does not exist.")
+                      .value());
+  }
+  const std::filesystem::path folder = std::filesystem::absolute(path, ignored).parent_path();
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    return report(fail(ErrorKind::invalid_input, fmt::format("{}: its folder does not exist", path),
+                       "Make the folder first.")
+                      .value());
+  }
   Wiring wiring;
   int exit_code = kBug;
   const auto work = [](Wiring* in, std::string to, int* code) -> Task<> {

@@ -246,7 +246,7 @@ void Controller::on(const LeaseGivenBack& event, TimePoint now) {
   } else {
     give_back(copy.id, event.why, now);
   }
-  free_instance(copy, false, !event.is_machine_unfit, now);
+  free_instance(copy, false, true, now);
 }
 
 void Controller::on(const LeaseFinished& event, TimePoint now) {

@@ -88,7 +88,13 @@ class Controller {
   Market market_;
   IdSource ids_;
   std::map<PoolName, PoolMode> modes_;
-  std::map<JobId, TimePoint> unplaced_claims_;  // Whose machine is not known; since when.
+  /// What a CI server says is ours, on a machine that is not known.
+  struct UnplacedClaim {
+    TimePoint since{};
+    std::string source;
+    CiJob job;
+  };
+  std::map<JobId, UnplacedClaim> unplaced_claims_;
   Planner planner_;
 };
 

@@ -147,6 +147,12 @@ void Controller::adopt(const SeenInstance& seen, TimePoint now) {
     instance.reason = "found stopped, and nothing knows it";
   }
   fleet_.add(std::move(instance));
+  // Its job was listed before it was: no other may get it in between.
+  for (const auto& [id, claim] : unplaced_claims_) {
+    if (claim.job.instance != seen.id) continue;
+    const UnplacedClaim placed = claim;
+    return claim_found(placed.source, placed.job, now);
+  }
 }
 
 void Controller::see_known(const Instance& known, const SeenInstance& seen, TimePoint now) {
@@ -208,11 +214,11 @@ void Controller::absent(const InstanceId& id, TimePoint asked_at, TimePoint now)
 
 void Controller::instance_gone(const InstanceId& id, const std::string& why, TimePoint now) {
   const Instance instance = *fleet_.find(id);
-  if (is_coming(instance.phase)) {
-    const bool was_taken = why.find("Spot") != std::string::npos;
-    if (was_taken) market_.interrupted(instance.offering, now);
-    if (!was_taken && !instance.is_adopted) market_.boot_failed(instance.pool, why, now);
-  }
+  const bool was_taken =
+      why.find("Spot") != std::string::npos && instance.phase != InstancePhase::terminating;
+  if (was_taken) market_.interrupted(instance.offering, now);
+  const bool has_failed = is_coming(instance.phase) && !was_taken && !instance.is_adopted;
+  if (has_failed) market_.boot_failed(instance.pool, why, now);
   if (const Lease* lease = fleet_.find(instance.lease)) {
     if (lease->state == LeaseState::started) {
       finish(lease->id, JobOutcome::lost, 0, "its instance ended: " + why, now);

@@ -101,7 +101,8 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
       instance != nullptr && instance->lease.empty() &&
       (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
        instance->phase == InstancePhase::idle);
-  const TimePoint since = unplaced_claims_.try_emplace(id, now).first->second;
+  const TimePoint since =
+      unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second.since;
   // Its machine may not have been found yet.
   if (!can_have_it && now - since < kClaimGrace) return;
   unplaced_claims_.erase(id);

@@ -440,6 +440,29 @@ TEST_F(ControllerTest, TakesUpAClaimThatItHasForgotten) {
   EXPECT_EQ(controller->fleet().find(LeaseId("lea-9"))->state, LeaseState::started);
 }
 
+TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {
+  start();
+  CiJob job;
+  job.id = "j";
+  job.labels = {"linux"};
+  job.state = CiJobState::claimed;
+  job.lease = LeaseId("lea-9");
+  job.instance = InstanceId("i-9");
+  job.queued_at = now;
+  listed = {job};
+  queue(1);
+  plan();
+  SeenInstance found;
+  found.id = job.instance;
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  found.intent = IntentId("int-9");
+  controller->apply(InstancesListed{{found}, now}, now);
+  make_ready(found.id);
+  plan();
+  EXPECT_EQ(controller->fleet().find(found.id)->lease, job.lease);
+}
+
 TEST_F(ControllerTest, EndedJobsStayEndedWhateverComesLate) {
   start();
   queue(1);

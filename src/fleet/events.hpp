@@ -105,8 +105,7 @@ struct LeaseStarting {
 struct LeaseGivenBack {
   LeaseId lease;
   std::string why;
-  bool is_job_gone = false;       ///< The CI server has it no more.
-  bool is_machine_unfit = false;  ///< The machine is the reason.
+  bool is_job_gone = false;  ///< The CI server has it no more.
 };
 
 /// The job has ended on the machine, or with it.

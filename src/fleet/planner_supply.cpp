@@ -96,8 +96,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   if (pool == nullptr) return {0, {WaitCause::no_pool, "its pool is gone", now_, std::nullopt}};
   const std::string& name = at.pool.value();
   if (!inputs_.can_launch) {
-    narrow(0, WaitCause::store_unavailable,
-           [] { return "the store cannot be written, so nothing is launched"; });
+    narrow(0, WaitCause::stopping, [] { return "the daemon is being stopped"; });
   }
   const PoolMode mode = mode_of(at.pool);
   if (mode == PoolMode::paused) {

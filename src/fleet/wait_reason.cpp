@@ -6,13 +6,11 @@ namespace muster {
 
 std::string to_string(WaitCause cause) {
   static constexpr std::array<std::string_view, 21> kNames{
-      "none",          "no-pool",       "booting",
-      "launching",     "pool-limit",    "growth-limit",
-      "cluster-limit", "vcpu-limit",    "launch-rate-limit",
-      "budget",        "label-limit",   "repository-limit",
-      "paused",        "draining",      "capacity",
-      "quota",         "throttled",     "circuit-open",
-      "launch-error",  "launch-freeze", "store-unavailable"};
+      "none",         "no-pool",          "booting",      "launching",         "pool-limit",
+      "growth-limit", "cluster-limit",    "vcpu-limit",   "launch-rate-limit", "budget",
+      "label-limit",  "repository-limit", "paused",       "draining",          "capacity",
+      "quota",        "throttled",        "circuit-open", "launch-error",      "launch-freeze",
+      "stopping"};
   return std::string(kNames.at(static_cast<std::size_t>(cause)));
 }
 

@@ -29,7 +29,7 @@ enum class WaitCause {
   circuit_open,       ///< Launches of the pool kept failing.
   launch_error,       ///< What the pool says was refused by the cloud.
   launch_freeze,      ///< More instances than the plan needs: nothing is launched until that ends.
-  store_unavailable,  ///< Nothing can be committed, so nothing is launched.
+  stopping,           ///< The daemon is being stopped.
 };
 
 /// `pool-limit`, …

@@ -152,7 +152,7 @@ PlanInputs ControlLoop::plan_inputs() {
   };
   inputs.run = room_of("RunInstances");
   inputs.fleet = room_of("CreateFleet");
-  inputs.can_launch = !store_error_ && !stop_time_max_;
+  inputs.can_launch = !stop_time_max_;
   inputs.knows_claims = has_listed_sources();
   return inputs;
 }

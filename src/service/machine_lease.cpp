@@ -101,7 +101,7 @@ Task<std::optional<WorkOrder>> MachineKeeper::obtain(LeaseId lease) {
       if (order) co_return std::move(*order);
       const ErrorKind kind = order.error().kind;
       const bool is_gone = kind == ErrorKind::conflict || kind == ErrorKind::not_found;
-      FleetEvent told = LeaseGivenBack{lease, order.error().describe(), is_gone, false};
+      FleetEvent told = LeaseGivenBack{lease, order.error().describe(), is_gone};
       if (kind == ErrorKind::invalid_input) {
         // What it is to run cannot be read: another machine could not either.
         told = LeaseFinished{lease, JobOutcome::failed, 1, order.error().describe()};

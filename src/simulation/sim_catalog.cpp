@@ -138,12 +138,31 @@ Task<Result<KeyPairView>> SimCloud::import_key(std::string, std::string,
 
 Task<Status> SimCloud::delete_key(std::string) { co_return Status(); }
 
-Task<Result<std::vector<VolumeView>>> SimCloud::list_volumes(std::string, std::string) {
-  co_return std::vector<VolumeView>{};
+Task<Result<std::vector<VolumeView>>> SimCloud::list_volumes(std::string tag, std::string value) {
+  Task<Status> asking = ask(link_, "DescribeVolumes");
+  const Status asked = co_await std::move(asking);
+  if (!asked) co_return tl::unexpected<Error>(asked.error());
+  std::vector<VolumeView> views;
+  const auto found = world_.model.describe_volumes({}, {{"tag:" + tag, {value}}});
+  for (const ec2model::Volume* volume : *found) {
+    const auto& tags = world_.model.tags_of(volume->id);
+    views.push_back({volume->id, volume->instance, volume->size_gib, {tags.begin(), tags.end()}});
+  }
+  co_return views;
 }
 
-Task<Result<std::vector<InterfaceView>>> SimCloud::list_interfaces(std::string, std::string) {
-  co_return std::vector<InterfaceView>{};
+Task<Result<std::vector<InterfaceView>>> SimCloud::list_interfaces(std::string tag,
+                                                                   std::string value) {
+  Task<Status> asking = ask(link_, "DescribeNetworkInterfaces");
+  const Status asked = co_await std::move(asking);
+  if (!asked) co_return tl::unexpected<Error>(asked.error());
+  std::vector<InterfaceView> views;
+  const auto found = world_.model.describe_interfaces({}, {{"tag:" + tag, {value}}});
+  for (const ec2model::NetworkInterface* one : *found) {
+    const auto& tags = world_.model.tags_of(one->id);
+    views.push_back({one->id, one->instance, one->private_address, {tags.begin(), tags.end()}});
+  }
+  co_return views;
 }
 
 }  // namespace muster::simulation

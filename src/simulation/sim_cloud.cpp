@@ -27,7 +27,7 @@ ErrorKind kind_of(const std::string& code) {
       {"IncorrectInstanceState", ErrorKind::conflict},
       {"UnsupportedOperation", ErrorKind::conflict},
       {"OperationNotPermitted", ErrorKind::conflict},
-      {"IdempotentParameterMismatch", ErrorKind::invalid_input},
+      {"IdempotentParameterMismatch", ErrorKind::conflict},
       {"IdempotentInstanceTerminated", ErrorKind::conflict},
   };
   const auto found = kinds.find(code);
@@ -96,6 +96,7 @@ ec2model::LaunchRequest request_of(const std::multimap<std::string, std::string>
     request.instance_tags[at->second.substr(0, split)] = at->second.substr(split + 1);
   }
   request.volume_tags = request.instance_tags;
+  request.interface_tags = request.instance_tags;
   return request;
 }
 
