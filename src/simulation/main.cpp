@@ -113,7 +113,7 @@ bool report(const Totals& totals, bool has_faults) {
           const auto struck = totals.point_strikes.find(what);
           const long hits = struck == totals.point_strikes.end() ? 0 : struck->second.at(i);
           // What is done seldom is seldom interrupted: only many days can be held to it.
-          if (counts.at(i) < 20'000 || hits > 0) continue;
+          if (counts.at(i) < 200'000 || hits > 0) continue;
           fmt::print("no crash {} {}\n", i == 0 ? "before" : i == 1 ? "during" : "after", what);
           is_complete = false;
         }
