@@ -1,6 +1,6 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
+#include <functional>
 #include <memory>
 
 #include "base/task.hpp"
@@ -11,15 +11,16 @@ namespace muster {
 /// so a waiter looks at its condition in a loop.
 class Event {
  public:
-  explicit Event(const boost::asio::any_io_executor& executor);
+  explicit Event(const Executor& executor);
   ~Event();
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
+  /// Throws `operation_aborted` when it is cancelled.
   Task<> wait();
-  /// Also ends when it is cancelled, without throwing: for the side of a race that may lose.
-  Task<> wait_quietly();
   void notify_all();
+  /// Does what `notify_all` does, and nothing once the event is gone.
+  [[nodiscard]] std::function<void()> waker() const;
 
  private:
   struct State;

@@ -13,21 +13,21 @@
 
 #include "base/check.hpp"
 #include "base/event.hpp"
+#include "base/task.hpp"
 
 namespace muster {
 
 namespace asio = boost::asio;
 
 struct TaskScope::State {
-  explicit State(asio::any_io_executor used) : executor(std::move(used)), all_ended(executor) {}
+  explicit State(Executor used) : executor(std::move(used)), all_ended(executor) {}
 
-  asio::any_io_executor executor;
+  Executor executor;
   std::list<asio::cancellation_signal> children;
   Event all_ended;
 };
 
-TaskScope::TaskScope(asio::any_io_executor executor)
-    : state_(std::make_shared<State>(std::move(executor))) {}
+TaskScope::TaskScope(Executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 
 TaskScope::~TaskScope() { MUSTER_CHECK(state_->children.empty()); }
 
@@ -64,7 +64,7 @@ void TaskScope::cancel() {
 Task<> TaskScope::join() {
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
   const std::shared_ptr<State> state = state_;
-  while (!state->children.empty()) co_await state->all_ended.wait_quietly();
+  while (!state->children.empty()) co_await state->all_ended.wait();
 }
 
 std::size_t TaskScope::size() const { return state_->children.size(); }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 
 #include "base/task.hpp"
@@ -11,7 +10,7 @@ namespace muster {
 /// cancels and joins it. A child that throws anything but cancellation is a bug and aborts.
 class TaskScope {
  public:
-  explicit TaskScope(boost::asio::any_io_executor executor);
+  explicit TaskScope(Executor executor);
   /// Every child must have ended: `cancel` and `join` come first.
   ~TaskScope();
   TaskScope(const TaskScope&) = delete;

@@ -8,7 +8,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "adapters/sqlite/sqlite_store.hpp"
 #include "adapters/ssh/ssh_machine.hpp"
 #include "adapters/system/files.hpp"
+#include "base/task.hpp"
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
 #include "cli/job_folder.hpp"
@@ -103,7 +103,7 @@ Task<> watch_signals(ControlLoop* loop, const CommonFlags* common, Duration stop
   asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM, SIGHUP);
   bool is_stopping = false;
   while (true) {
-    const int number = co_await signals.async_wait(asio::use_awaitable);
+    const int number = co_await signals.async_wait(use_task);
     if (number == SIGHUP) {
       const Result<Config> config = load_config(common->config);
       const Status fine =

@@ -8,7 +8,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <cstdlib>
 
@@ -17,6 +16,7 @@
 #include "adapters/system/files.hpp"
 #include "adapters/system/program.hpp"
 #include "adapters/system/real_clock.hpp"
+#include "base/task.hpp"
 #include "cli/build_source.hpp"
 #include "cli/cloud_wiring.hpp"
 #include "cli/commands.hpp"
@@ -186,7 +186,7 @@ Task<Status> record_plan(RunStore* runs, const Plan* plan, std::string region, S
 Task<> watch_signals(ExecRun* run) {
   asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM, SIGHUP);
   for (int count = 1;; ++count) {
-    co_await signals.async_wait(asio::use_awaitable);
+    co_await signals.async_wait(use_task);
     if (count == 1) {
       run->interrupt();
       continue;

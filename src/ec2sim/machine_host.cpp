@@ -24,6 +24,7 @@
 #include <sstream>
 #include <vector>
 
+#include "base/task.hpp"
 #include "ec2model/world.hpp"
 #include "ec2sim/disk.hpp"
 #include "ec2sim/guest/netlink.hpp"
@@ -110,8 +111,8 @@ void remove_cgroup(const std::string& path) {
 
 }  // namespace
 
-MachineHost::MachineHost(asio::any_io_executor executor, HostOptions options,
-                         const muster::Log& log, OnMachineEnd on_end)
+MachineHost::MachineHost(muster::Executor executor, HostOptions options, const muster::Log& log,
+                         OnMachineEnd on_end)
     : Machines(std::move(executor), options.state_dir + "/machines", log, std::move(on_end)),
       options_(std::move(options)) {}
 

@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -14,6 +13,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "base/task.hpp"
 #include "ec2sim/machines.hpp"
 
 namespace ec2sim {
@@ -32,7 +32,7 @@ struct HostOptions {
 /// tied to the thread that cloned them.
 class MachineHost : public Machines {
  public:
-  MachineHost(boost::asio::any_io_executor executor, HostOptions options, const muster::Log& log,
+  MachineHost(muster::Executor executor, HostOptions options, const muster::Log& log,
               OnMachineEnd on_end);
   ~MachineHost() override;
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/document.hpp"
+#include "base/task.hpp"
 #include "ec2sim/disk.hpp"
 
 namespace ec2sim {
@@ -122,7 +123,7 @@ std::string expiry_of(muster::TimePoint at) {
 
 }  // namespace
 
-Machines::Machines(asio::any_io_executor executor, std::string folder, const muster::Log& log,
+Machines::Machines(muster::Executor executor, std::string folder, const muster::Log& log,
                    OnMachineEnd on_end)
     : executor_(std::move(executor)),
       folder_(std::move(folder)),

@@ -3,7 +3,6 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <map>
@@ -12,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "base/result.hpp"
+#include "base/task.hpp"
 #include "base/time.hpp"
 
 namespace ec2sim {
@@ -41,7 +41,7 @@ using OnMachineEnd =
 class Machines {
  public:
   /// `folder` has a folder for each machine.
-  Machines(boost::asio::any_io_executor executor, std::string folder, const muster::Log& log,
+  Machines(muster::Executor executor, std::string folder, const muster::Log& log,
            OnMachineEnd on_end);
   virtual ~Machines();
   Machines(const Machines&) = delete;
@@ -66,7 +66,7 @@ class Machines {
 
  protected:
   struct Machine {
-    explicit Machine(const boost::asio::any_io_executor& executor) : ended(executor) {}
+    explicit Machine(const muster::Executor& executor) : ended(executor) {}
     boost::asio::posix::stream_descriptor ended;  // The pidfd: readable when the machine is gone.
     MachineSpec spec;
     pid_t pid = -1;
@@ -83,7 +83,7 @@ class Machines {
   [[nodiscard]] virtual int open_root(const Machine& machine) const = 0;
 
   [[nodiscard]] std::string dir_of(const std::string& id) const { return folder_ + "/" + id; }
-  [[nodiscard]] const boost::asio::any_io_executor& executor() const { return executor_; }
+  [[nodiscard]] const muster::Executor& executor() const { return executor_; }
   [[nodiscard]] const std::string& folder() const { return folder_; }
 
  private:
@@ -91,7 +91,7 @@ class Machines {
   void ended(const std::string& id);
   void send_signal(const std::string& id, int signal);
 
-  boost::asio::any_io_executor executor_;
+  muster::Executor executor_;
   std::string folder_;
   const muster::Log& log_;
   OnMachineEnd on_end_;

@@ -6,12 +6,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "adapters/system/real_clock.hpp"
+#include "base/task.hpp"
 #include "ec2sim/faults.hpp"
 #include "ec2sim/ledger_file.hpp"
 #include "ec2sim/simulator.hpp"
@@ -40,7 +40,7 @@ muster::Task<> run(ec2sim::Simulator& simulator, int& exit_code) {
     fmt::print("{}", simulator.variables());
     std::fflush(stdout);
     asio::signal_set signals(co_await asio::this_coro::executor, SIGINT, SIGTERM);
-    co_await signals.async_wait(asio::use_awaitable);
+    co_await signals.async_wait(muster::use_task);
   }
   co_await simulator.stop();
 }

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/task.hpp"
 #include "ec2sim/disk.hpp"
 #include "ec2sim/user_data.hpp"
 #include "wire/openssh_key.hpp"
@@ -57,8 +58,8 @@ void give_away(const std::string& dir) {
 
 }  // namespace
 
-ProcessHost::ProcessHost(asio::any_io_executor executor, ProcessOptions options,
-                         const muster::Log& log, OnMachineEnd on_end)
+ProcessHost::ProcessHost(muster::Executor executor, ProcessOptions options, const muster::Log& log,
+                         OnMachineEnd on_end)
     : Machines(std::move(executor), options.state_dir + "/processes", log, std::move(on_end)),
       options_(std::move(options)) {}
 

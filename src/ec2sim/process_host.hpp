@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "ec2sim/machines.hpp"
 
 namespace ec2sim {
@@ -19,7 +20,7 @@ struct ProcessOptions {
 /// and have no Docker. Under root they run as nobody.
 class ProcessHost : public Machines {
  public:
-  ProcessHost(boost::asio::any_io_executor executor, ProcessOptions options, const muster::Log& log,
+  ProcessHost(muster::Executor executor, ProcessOptions options, const muster::Log& log,
               OnMachineEnd on_end);
   ~ProcessHost() override;
 

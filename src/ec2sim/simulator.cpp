@@ -12,6 +12,7 @@
 
 #include "adapters/system/files.hpp"
 #include "base/document.hpp"
+#include "base/task.hpp"
 #include "ec2sim/faults.hpp"
 #include "ec2sim/name_server.hpp"
 #include "ec2sim/world_file.hpp"
@@ -41,8 +42,8 @@ std::string hostname_of(const std::string& address) {
 
 }  // namespace
 
-Simulator::Simulator(boost::asio::any_io_executor executor, muster::Clock& clock,
-                     muster::Random& random, const muster::Log& log, SimulatorOptions options)
+Simulator::Simulator(muster::Executor executor, muster::Clock& clock, muster::Random& random,
+                     const muster::Log& log, SimulatorOptions options)
     : executor_(executor),
       clock_(clock),
       random_(random),

@@ -7,6 +7,7 @@
 
 #include "adapters/http/server.hpp"
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "base/task_scope.hpp"
 #include "ec2sim/admin_api.hpp"
 #include "ec2sim/gateway.hpp"
@@ -43,7 +44,7 @@ struct SimulatorOptions {
 /// The whole simulator: the APIs, the machines, their metadata and names, and the ledger.
 class Simulator {
  public:
-  Simulator(boost::asio::any_io_executor executor, muster::Clock& clock, muster::Random& random,
+  Simulator(muster::Executor executor, muster::Clock& clock, muster::Random& random,
             const muster::Log& log, SimulatorOptions options);
 
   /// Takes the state directory, makes the network and starts to serve. Errors: conflict (another
@@ -75,7 +76,7 @@ class Simulator {
   [[nodiscard]] std::string console_of(const std::string& id);
   muster::Task<> carry_out_soon();
 
-  boost::asio::any_io_executor executor_;
+  muster::Executor executor_;
   muster::Clock& clock_;
   muster::Random& random_;
   const muster::Log& log_;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/event.hpp"
-#include "base/race.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "base/time.hpp"
@@ -35,12 +34,13 @@ class Clock {
   /// Never goes back and is not set: use it to measure.
   [[nodiscard]] virtual Duration monotonic() const = 0;
   /// Ends when the event is told, or after `time_max`; perhaps earlier. The event outlives it.
-  virtual Task<> wait(Event& event, Duration time_max);
+  virtual Task<> wait(Event& event, Duration time_max) = 0;
   /// Ends after `duration`, or throws `operation_aborted` when cancelled.
   virtual Task<> sleep(Duration duration) = 0;
-  /// Likewise, but a cancelled one just ends: for a race that it mostly loses.
-  virtual Task<> sleep_quietly(Duration duration) { return sleep(duration); }
 };
+
+/// Starts `work`, and ends when it has ended, at the latest after `limit`, when it is cancelled.
+Task<> run_for(Clock& clock, Duration limit, Task<> work);
 
 /// Awaits `work` for at most `limit`, then cancels it. Errors: those of `work`, and timeout.
 template <class T>
@@ -49,9 +49,8 @@ Task<Result<T>> with_deadline(Clock& clock, Duration limit, Task<Result<T>> work
   const auto keep = [](Task<Result<T>> doing, std::optional<Result<T>>* place) -> Task<> {
     *place = co_await std::move(doing);
   };
-  Task<> working = keep(std::move(work), &result);
-  Task<> sleeping = clock.sleep_quietly(limit);
-  co_await race(std::move(working), std::move(sleeping));
+  Task<> working = run_for(clock, limit, keep(std::move(work), &result));
+  co_await std::move(working);
   if (result) co_return std::move(*result);
   co_return fail(ErrorKind::timeout, "no answer within " + format_duration(limit));
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/race.hpp"
+#include "base/task.hpp"
 #include "service/boot_data.hpp"
 #include "service/bundle.hpp"
 #include "service/run_record.hpp"
@@ -22,7 +23,7 @@ RunState state_of(StageOutcome outcome) {
 
 }  // namespace
 
-ExecRun::ExecRun(boost::asio::any_io_executor executor, Parts parts)
+ExecRun::ExecRun(Executor executor, Parts parts)
     : executor_(std::move(executor)), parts_(parts), interrupted_(executor_) {}
 
 void ExecRun::interrupt() {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <optional>
 #include <string>
 
 #include "base/event.hpp"
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "pipeline/stage.hpp"
 #include "ports/store.hpp"
 #include "service/launcher.hpp"
@@ -52,7 +52,7 @@ class ExecRun {
     const Log& log;
   };
 
-  ExecRun(boost::asio::any_io_executor executor, Parts parts);
+  ExecRun(Executor executor, Parts parts);
 
   /// Errors: those of launching and reaching the machine; `cancelled` after `interrupt`.
   Task<Result<ExecRunResult>> run(ExecRunRequest request);
@@ -74,7 +74,7 @@ class ExecRun {
   Task<> wait_for_end(Duration time_max);
   Task<> clean_up(ExecRunResult* result);
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   Parts parts_;
   std::optional<LaunchedMachine> machine_;
   Event interrupted_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/task.hpp"
 #include "pipeline/mask.hpp"
 #include "service/persist.hpp"
 #include "service/remote_step.hpp"
@@ -77,9 +78,9 @@ bool is_latest(const std::string& image) {
 
 }  // namespace
 
-StageRunner::StageRunner(boost::asio::any_io_executor executor, Machine& machine,
-                         Containers& containers, Clock& clock, RunObserver& observer,
-                         StepJournal& journal, RemoteStep::FindEnd find_end, const Log& log)
+StageRunner::StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
+                         RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
+                         const Log& log)
     : executor_(std::move(executor)),
       machine_(machine),
       containers_(containers),

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,6 +8,7 @@
 
 #include "base/event.hpp"
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "base/task_scope.hpp"
 #include "pipeline/stage.hpp"
 #include "ports/clock.hpp"
@@ -53,9 +53,9 @@ class StoredJournal : public StepJournal {
 /// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it.
 class StageRunner {
  public:
-  StageRunner(boost::asio::any_io_executor executor, Machine& machine, Containers& containers,
-              Clock& clock, RunObserver& observer, StepJournal& journal,
-              RemoteStep::FindEnd find_end, const Log& log);
+  StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
+              RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
+              const Log& log);
 
   /// `before` is what the journal has of an earlier part of the same run: steps that ended are not
   /// run again, those that were started are followed. Errors: unavailable (the machine was lost
@@ -93,7 +93,7 @@ class StageRunner {
   [[nodiscard]] std::string host_script(const pipeline::StageStep& step) const;
   [[nodiscard]] const pipeline::StageStep& step_of(int number) const;
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   Machine& machine_;
   Containers& containers_;
   Clock& clock_;

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <string>
 
 #include "base/log.hpp"
+#include "base/task.hpp"
 #include "ports/ci_server.hpp"
 #include "ports/clock.hpp"
 #include "ports/machine.hpp"
@@ -15,7 +15,7 @@ namespace muster {
 
 /// What running a pipeline for a job needs; all of it outlives the run.
 struct StageWorkParts {
-  boost::asio::any_io_executor executor;
+  Executor executor;
   Machine& machine;
   ContainersConnector& containers;
   RunStore& runs;

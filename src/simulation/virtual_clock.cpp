@@ -12,30 +12,31 @@ class VirtualClock::Bed {
  public:
   Bed(VirtualClock& clock, Event& event, Duration duration)
       : clock_(clock),
-        sleeper_(std::make_shared<Sleeper>(Sleeper{&event})),
-        place_(clock.sleepers_.emplace(clock.now_ + std::max(duration, Duration{0}), sleeper_)) {}
+        event_(event),
+        place_(clock.sleepers_.emplace(clock.now_ + std::max(duration, Duration{0}), this)) {}
   ~Bed() {
-    if (!sleeper_->is_due) clock_.sleepers_.erase(place_);
+    if (!is_due_) clock_.sleepers_.erase(place_);
   }
   Bed(const Bed&) = delete;
   Bed& operator=(const Bed&) = delete;
 
+  void wake() {
+    clock_.sleepers_.erase(place_);
+    is_due_ = true;
+    event_.notify_all();
+  }
+
  private:
   VirtualClock& clock_;
-  std::shared_ptr<Sleeper> sleeper_;
-  std::multimap<TimePoint, std::shared_ptr<Sleeper>>::iterator place_;
+  Event& event_;
+  std::multimap<TimePoint, Bed*>::iterator place_;
+  bool is_due_ = false;
 };
 
 Task<> VirtualClock::sleep(Duration duration) {
   Event woken(context_.get_executor());
   const Bed bed(*this, woken, duration);
   co_await woken.wait();
-}
-
-Task<> VirtualClock::sleep_quietly(Duration duration) {
-  Event woken(context_.get_executor());
-  const Bed bed(*this, woken, duration);
-  co_await woken.wait_quietly();
 }
 
 Task<> VirtualClock::wait(Event& event, Duration time_max) {
@@ -57,10 +58,7 @@ bool VirtualClock::run(Task<> task) {
     if (sleepers_.empty()) return false;
     const auto next = sleepers_.begin();
     now_ = next->first;
-    const std::shared_ptr<Sleeper> sleeper = next->second;
-    sleepers_.erase(next);
-    sleeper->is_due = true;
-    sleeper->woken->notify_all();
+    next->second->wake();
   }
   if (failure) std::rethrow_exception(failure);
   return true;

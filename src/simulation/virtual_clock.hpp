@@ -21,24 +21,18 @@ class VirtualClock : public Clock {
   [[nodiscard]] TimePoint now() const override { return now_; }
   [[nodiscard]] Duration monotonic() const override { return now_.time_since_epoch(); }
   Task<> sleep(Duration duration) override;
-  Task<> sleep_quietly(Duration duration) override;
   Task<> wait(Event& event, Duration time_max) override;
 
   /// Runs what is ready and moves the clock until `task` has ended; false if it never can.
   bool run(Task<> task);
 
  private:
-  struct Sleeper {
-    Event* woken = nullptr;  ///< Outlives the wait.
-    bool is_due = false;
-  };
-
   /// A place among the sleepers, left when the sleeper goes on.
   class Bed;
 
   boost::asio::io_context& context_;
   TimePoint now_;
-  std::multimap<TimePoint, std::shared_ptr<Sleeper>> sleepers_;  // Shared with the sleeping tasks.
+  std::multimap<TimePoint, Bed*> sleepers_;
 };
 
 /// SplitMix64: the same seed gives the same numbers in every build.

@@ -6,11 +6,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
 #include "adapters/http/curl_transport.hpp"
 #include "adapters/http/server.hpp"
+#include "base/task.hpp"
 #include "base/task_scope.hpp"
 
 namespace muster {
@@ -62,14 +62,13 @@ struct HttpTest : testing::Test {
   Task<std::string> raw(std::string bytes) {
     asio::ip::tcp::socket socket(context);
     co_await socket.async_connect(
-        {asio::ip::make_address("127.0.0.1"), static_cast<unsigned short>(port)},
-        asio::use_awaitable);
+        {asio::ip::make_address("127.0.0.1"), static_cast<unsigned short>(port)}, use_task);
     boost::system::error_code ignored;
     co_await asio::async_write(socket, asio::buffer(bytes),
-                               asio::redirect_error(asio::use_awaitable, ignored));
+                               asio::redirect_error(use_task, ignored));
     std::string answer;
     co_await asio::async_read(socket, asio::dynamic_buffer(answer),
-                              asio::redirect_error(asio::use_awaitable, ignored));
+                              asio::redirect_error(use_task, ignored));
     co_return answer;
   }
 };

@@ -10,7 +10,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <cstdlib>
 #include <filesystem>
@@ -19,6 +18,7 @@
 
 #include "adapters/ssh/ssh_machine.hpp"
 #include "adapters/system/real_clock.hpp"
+#include "base/task.hpp"
 #include "base/task_scope.hpp"
 #include "service/remote_step.hpp"
 #include "wire/openssh_key.hpp"
@@ -165,11 +165,11 @@ TEST_F(SshMachineTest, OpensStreamsToPortsAndUnixSockets) {
     EXPECT_EQ(refused.error().kind, ErrorKind::unavailable);
     auto unix = co_await machine->open_unix(test->sshd.folder + "/socket");
     EXPECT_TRUE(unix.has_value());
-    auto peer = co_await acceptor.async_accept(asio::use_awaitable);
+    auto peer = co_await acceptor.async_accept(use_task);
     EXPECT_TRUE(co_await (*unix)->write("ping"));
     char got[4];
-    co_await peer.async_read_some(asio::buffer(got), asio::use_awaitable);
-    co_await asio::async_write(peer, asio::buffer("pong", 4), asio::use_awaitable);
+    co_await peer.async_read_some(asio::buffer(got), use_task);
+    co_await asio::async_write(peer, asio::buffer("pong", 4), use_task);
     peer.close();
     const auto answer = co_await (*unix)->read(100);
     EXPECT_TRUE(answer && *answer == "pong");

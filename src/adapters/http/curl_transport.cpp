@@ -10,6 +10,7 @@
 
 #include "base/check.hpp"
 #include "base/event.hpp"
+#include "base/task.hpp"
 #include "wire/url.hpp"
 
 namespace muster::http {
@@ -24,7 +25,7 @@ struct CurlFree {
 };
 
 struct Transfer {
-  explicit Transfer(const asio::any_io_executor& executor) : done(executor) {}
+  explicit Transfer(const Executor& executor) : done(executor) {}
   std::unique_ptr<CURL, CurlFree> easy{curl_easy_init()};
   std::unique_ptr<curl_slist, CurlFree> headers;
   HttpRequest request;
@@ -103,7 +104,7 @@ tl::unexpected<Error> failure_of(const Transfer& transfer) {
 /// libcurl's multi interface on asio: curl says which sockets and times matter, asio waits.
 class CurlTransport::Loop {
  public:
-  explicit Loop(const asio::any_io_executor& executor) : executor_(executor), timer_(executor) {
+  explicit Loop(const Executor& executor) : executor_(executor), timer_(executor) {
     static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
     MUSTER_CHECK(started == CURLE_OK);
     multi_ = curl_multi_init();
@@ -123,13 +124,13 @@ class CurlTransport::Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  [[nodiscard]] const asio::any_io_executor& executor() const { return executor_; }
+  [[nodiscard]] const Executor& executor() const { return executor_; }
   void add(Transfer& transfer) { curl_multi_add_handle(multi_, transfer.easy.get()); }
   void remove(Transfer& transfer) { curl_multi_remove_handle(multi_, transfer.easy.get()); }
 
  private:
   struct Watch {
-    Watch(const asio::any_io_executor& executor, int fd) : socket(executor, fd) {}
+    Watch(const Executor& executor, int fd) : socket(executor, fd) {}
     asio::posix::stream_descriptor socket;
     int wanted = 0;
     bool reads = false;
@@ -199,7 +200,7 @@ class CurlTransport::Loop {
     }
   }
 
-  asio::any_io_executor executor_;
+  Executor executor_;
   asio::steady_timer timer_;
   CURLM* multi_ = nullptr;
   std::map<int, std::shared_ptr<Watch>> sockets_;
@@ -207,7 +208,7 @@ class CurlTransport::Loop {
       std::make_shared<bool>(true);  // Shared with the timer's handler.
 };
 
-CurlTransport::CurlTransport(const asio::any_io_executor& executor, CurlOptions options)
+CurlTransport::CurlTransport(const Executor& executor, CurlOptions options)
     : loop_(std::make_unique<Loop>(executor)), options_(std::move(options)) {}
 
 CurlTransport::~CurlTransport() = default;

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <string>
 
+#include "base/task.hpp"
 #include "ports/http.hpp"
 
 namespace muster::http {
@@ -17,7 +17,7 @@ struct CurlOptions {
 /// proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 class CurlTransport : public HttpTransport {
  public:
-  CurlTransport(const boost::asio::any_io_executor& executor, CurlOptions options);
+  CurlTransport(const Executor& executor, CurlOptions options);
   ~CurlTransport() override;
 
   Task<Result<HttpResponse>> send(HttpRequest request) override;

@@ -7,7 +7,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -27,7 +26,7 @@ namespace {
 using Parser = beast::http::request_parser<beast::http::string_body>;
 using Response = beast::http::response<beast::http::string_body>;
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr auto kTuple = asio::as_tuple(use_task);
 
 HttpServerRequest convert(const Parser::value_type& message, const tcp::socket& socket) {
   HttpServerRequest request;
@@ -82,8 +81,7 @@ Task<> send_part(beast::tcp_stream& stream, HttpServerResponse answer) {
 
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, HttpHandler& handler, ServerLimits limits,
-               const Log& log)
+Server::Server(Executor executor, HttpHandler& handler, ServerLimits limits, const Log& log)
     : executor_(executor),
       handler_(handler),
       limits_(limits),
@@ -99,7 +97,7 @@ Task<> Server::serve(tcp::acceptor acceptor) {
       // Out of descriptors, mostly: wait for some to come back instead of spinning.
       log_.warn("accept_failed", {{"error_code", error.value()}});
       asio::steady_timer pause(executor_, std::chrono::milliseconds(100));
-      co_await pause.async_wait(asio::use_awaitable);
+      co_await pause.async_wait(use_task);
       continue;
     }
     if (connections_.size() >= limits_.connections_max) {
@@ -188,15 +186,14 @@ Task<> Server::stop(Duration grace) {
   asio::steady_timer pause(executor_);
   for (Duration waited{0}; answering_count_ > 0 && waited < grace;) {
     pause.expires_after(std::chrono::milliseconds(10));
-    co_await pause.async_wait(asio::use_awaitable);
+    co_await pause.async_wait(use_task);
     waited += std::chrono::milliseconds(10);
   }
   connections_.cancel();
   co_await connections_.join();
 }
 
-Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const std::string& address,
-                             int port) {
+Result<tcp::acceptor> listen(const Executor& executor, const std::string& address, int port) {
   boost::system::error_code error;
   const auto ip = asio::ip::make_address(address, error);
   if (error) {
@@ -217,8 +214,8 @@ Result<tcp::acceptor> listen(const asio::any_io_executor& executor, const std::s
   return acceptor;
 }
 
-Result<tcp::acceptor> listen_on_device(const asio::any_io_executor& executor,
-                                       const std::string& device, int port) {
+Result<tcp::acceptor> listen_on_device(const Executor& executor, const std::string& device,
+                                       int port) {
   boost::system::error_code error;
   tcp::acceptor acceptor(executor);
   acceptor.open(tcp::v4(), error);

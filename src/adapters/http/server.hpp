@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <memory>
 #include <string>
@@ -26,8 +25,7 @@ struct ServerLimits {
 /// whole before the handler sees them, 413 and 431 before anything is buffered beyond the limits.
 class Server {
  public:
-  Server(boost::asio::any_io_executor executor, HttpHandler& handler, ServerLimits limits,
-         const Log& log);
+  Server(Executor executor, HttpHandler& handler, ServerLimits limits, const Log& log);
 
   /// Accepts on the socket until cancelled.
   Task<> serve(boost::asio::ip::tcp::acceptor acceptor);
@@ -38,7 +36,7 @@ class Server {
  private:
   Task<> converse(boost::asio::ip::tcp::socket socket);
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   HttpHandler& handler_;
   ServerLimits limits_;
   const Log& log_;
@@ -48,11 +46,12 @@ class Server {
 };
 
 /// A listening socket. Errors: invalid_input (no such address), conflict (in use).
-[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen(
-    const boost::asio::any_io_executor& executor, const std::string& address, int port);
+[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen(const Executor& executor,
+                                                            const std::string& address, int port);
 
 /// A listening socket on every address of one network device, and on no other. Errors: conflict.
-[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen_on_device(
-    const boost::asio::any_io_executor& executor, const std::string& device, int port);
+[[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen_on_device(const Executor& executor,
+                                                                      const std::string& device,
+                                                                      int port);
 
 }  // namespace muster::http

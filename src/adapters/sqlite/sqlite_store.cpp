@@ -6,13 +6,13 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <functional>
 #include <optional>
 
 #include "adapters/sqlite/connection.hpp"
 #include "adapters/sqlite/fleet_rows.hpp"
 #include "adapters/sqlite/submitted_rows.hpp"
+#include "base/task.hpp"
 #include "wire/json.hpp"
 
 namespace muster::sqlite {
@@ -148,26 +148,32 @@ Result<std::vector<LaunchIntent>> owing_in(Connection& in) {
 }  // namespace
 
 struct SqliteStore::Worker {
-  explicit Worker(asio::any_io_executor used) : home(std::move(used)) {}
-  asio::any_io_executor home;
+  explicit Worker(Executor used) : home(std::move(used)) {}
+  Executor home;
   asio::thread_pool thread{1};
 
   /// Runs a blocking call on the thread and comes back to the caller's executor.
   template <class T>
   Task<T> run(std::function<T()> work) {
-    const auto doing = [](std::function<T()> inner) -> Task<T> { co_return inner(); };
-    Task<T> there = doing(std::move(work));
-    co_return co_await asio::co_spawn(thread, std::move(there), asio::use_awaitable);
+    std::optional<T> result;
+    co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(
+        [&](auto handler) {
+          asio::post(thread, [&, waiter = std::move(handler)]() mutable {
+            result = work();
+            asio::post(home, std::move(waiter));
+          });
+        },
+        use_task);
+    co_return std::move(*result);
   }
 };
 
-SqliteStore::SqliteStore(asio::any_io_executor executor, std::unique_ptr<Connection> connection)
+SqliteStore::SqliteStore(Executor executor, std::unique_ptr<Connection> connection)
     : connection_(std::move(connection)), worker_(std::make_unique<Worker>(std::move(executor))) {}
 
 SqliteStore::~SqliteStore() { worker_->thread.join(); }
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(asio::any_io_executor executor,
-                                                       const std::string& path) {
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Executor executor, const std::string& path) {
   Result<std::unique_ptr<Connection>> connection = Connection::open(path);
   if (!connection) return tl::unexpected<Error>(connection.error());
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(executor), std::move(*connection)));

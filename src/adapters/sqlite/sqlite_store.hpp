@@ -1,10 +1,10 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "base/task.hpp"
 #include "ports/fleet_store.hpp"
 #include "ports/store.hpp"
 #include "ports/submit_store.hpp"
@@ -19,8 +19,7 @@ class SqliteStore : public Store, public RunStore, public FleetStore, public Sub
  public:
   /// Opens or makes the file and brings its schema up to date. Errors: unavailable, corrupt,
   /// conflict (a newer schema).
-  static Result<std::unique_ptr<SqliteStore>> open(boost::asio::any_io_executor executor,
-                                                   const std::string& path);
+  static Result<std::unique_ptr<SqliteStore>> open(Executor executor, const std::string& path);
   ~SqliteStore() override;
 
   Task<Status> add_intent(LaunchIntent intent) override;
@@ -51,7 +50,7 @@ class SqliteStore : public Store, public RunStore, public FleetStore, public Sub
   Task<Result<long>> submit_version() override;
 
  private:
-  SqliteStore(boost::asio::any_io_executor executor, std::unique_ptr<Connection> connection);
+  SqliteStore(Executor executor, std::unique_ptr<Connection> connection);
   /// Blocking work on the store's own thread.
   template <class T>
   Task<T> run(std::function<T(Connection&)> work);

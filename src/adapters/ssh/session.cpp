@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 namespace muster::ssh {
@@ -81,7 +80,7 @@ Status check_host_key(ssh_session session, const MachineTarget& target) {
 
 }  // namespace
 
-Session::Session(const asio::any_io_executor& executor)
+Session::Session(const Executor& executor)
     : executor_(executor), socket_(executor), moved_(executor) {}
 
 Session::~Session() {
@@ -158,7 +157,7 @@ Task<Status> open_socket(asio::ip::tcp::socket* socket, std::string address, int
     co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no IP address", address));
   }
   const asio::ip::tcp::endpoint endpoint(parsed, static_cast<unsigned short>(port));
-  auto [failure] = co_await socket->async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+  auto [failure] = co_await socket->async_connect(endpoint, asio::as_tuple(use_task));
   if (!failure) co_return Status();
   if ((co_await cancellation()).cancelled() != asio::cancellation_type::none) {
     throw boost::system::system_error(asio::error::operation_aborted);
@@ -167,8 +166,7 @@ Task<Status> open_socket(asio::ip::tcp::socket* socket, std::string address, int
                  fmt::format("no connection to {}:{}: {}", address, port, failure.message()));
 }
 
-Task<Result<std::shared_ptr<Session>>> Session::connect(asio::any_io_executor executor,
-                                                        MachineTarget target) {
+Task<Result<std::shared_ptr<Session>>> Session::connect(Executor executor, MachineTarget target) {
   const auto session = std::make_shared<Session>(executor);
   Task<Status> opening = open_socket(&session->socket_, target.address, target.port);
   const Status opened = co_await std::move(opening);

@@ -3,7 +3,6 @@
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <memory>
@@ -24,10 +23,9 @@ class Session : public std::enable_shared_from_this<Session> {
   /// Connects, compares the host key, and only then authenticates.
   /// Errors: unavailable (no connection), timeout, unauthenticated (another host key, code
   /// `HostKeyMismatch`; or our key is refused, code `KeyRefused`).
-  static Task<Result<std::shared_ptr<Session>>> connect(boost::asio::any_io_executor executor,
-                                                        MachineTarget target);
+  static Task<Result<std::shared_ptr<Session>>> connect(Executor executor, MachineTarget target);
 
-  explicit Session(const boost::asio::any_io_executor& executor);
+  explicit Session(const Executor& executor);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -53,7 +51,7 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   void watch();
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   boost::asio::ip::tcp::socket socket_;
   ssh_session session_ = nullptr;
   ssh_counter_struct counter_{};

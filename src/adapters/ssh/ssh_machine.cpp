@@ -177,7 +177,7 @@ class SshStream : public ByteStream {
 
 }  // namespace
 
-SshMachine::SshMachine(boost::asio::any_io_executor executor, Clock& clock, MachineTarget target,
+SshMachine::SshMachine(Executor executor, Clock& clock, MachineTarget target,
                        Duration connect_time_max)
     : executor_(std::move(executor)),
       clock_(clock),

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <memory>
 #include <vector>
 
 #include "adapters/ssh/session.hpp"
+#include "base/task.hpp"
 #include "ports/clock.hpp"
 #include "ports/machine.hpp"
 
@@ -14,8 +14,7 @@ namespace muster::ssh {
 /// channels on each.
 class SshMachine : public Machine {
  public:
-  SshMachine(boost::asio::any_io_executor executor, Clock& clock, MachineTarget target,
-             Duration connect_time_max);
+  SshMachine(Executor executor, Clock& clock, MachineTarget target, Duration connect_time_max);
 
   /// Opens the first connection, so that a caller learns whether there is a way in.
   Task<Status> connect();
@@ -31,7 +30,7 @@ class SshMachine : public Machine {
  private:
   Task<Result<std::shared_ptr<Session>>> acquire();
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   Clock& clock_;
   MachineTarget target_;
   Duration connect_time_max_;
@@ -43,14 +42,13 @@ class SshMachine : public Machine {
 /// Connects by SSH.
 class SshConnector : public MachineConnector {
  public:
-  SshConnector(boost::asio::any_io_executor executor, Clock& clock)
-      : executor_(std::move(executor)), clock_(clock) {}
+  SshConnector(Executor executor, Clock& clock) : executor_(std::move(executor)), clock_(clock) {}
 
   Task<Result<std::unique_ptr<Machine>>> connect(MachineTarget target, Duration time_max) override;
   Task<Status> knock(std::string address, int port, Duration time_max) override;
 
  private:
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   Clock& clock_;
 };
 

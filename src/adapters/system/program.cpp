@@ -14,7 +14,6 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -69,14 +68,14 @@ Task<Result<std::string>> read_all(asio::posix::stream_descriptor* from) {
   std::array<char, 16384> block{};
   while (all.size() < kOutputMax) {
     auto [error, size] =
-        co_await from->async_read_some(asio::buffer(block), asio::as_tuple(asio::use_awaitable));
+        co_await from->async_read_some(asio::buffer(block), asio::as_tuple(use_task));
     if (error) co_return all;
     all.append(block.data(), size);
   }
   co_return fail(ErrorKind::unavailable, fmt::format("it printed over {} bytes", kOutputMax));
 }
 
-Task<Result<std::string>> run(asio::any_io_executor executor, std::vector<std::string> arguments) {
+Task<Result<std::string>> run(Executor executor, std::vector<std::string> arguments) {
   std::array<int, 2> out{-1, -1};
   // A file for its complaints: nobody has to read it while the program runs.
   const Descriptor complaints(memfd_create("stderr", MFD_CLOEXEC));
@@ -110,8 +109,7 @@ Task<Result<std::string>> run(asio::any_io_executor executor, std::vector<std::s
   const auto pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
   if (pidfd >= 0) {
     end.assign(pidfd);
-    co_await end.async_wait(asio::posix::stream_descriptor::wait_read,
-                            asio::as_tuple(asio::use_awaitable));
+    co_await end.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(use_task));
     const asio::cancellation_state state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() != asio::cancellation_type::none) {
       co_return fail(ErrorKind::cancelled, "interrupted");
@@ -130,7 +128,7 @@ Task<Result<std::string>> run(asio::any_io_executor executor, std::vector<std::s
 
 }  // namespace
 
-Task<Result<std::string>> run_program(asio::any_io_executor executor, Clock& clock,
+Task<Result<std::string>> run_program(Executor executor, Clock& clock,
                                       std::vector<std::string> arguments, Duration limit) {
   Task<Result<std::string>> running = run(std::move(executor), std::move(arguments));
   Task<Result<std::string>> bounded = with_deadline(clock, limit, std::move(running));

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <string>
 #include <vector>
 
@@ -13,8 +12,7 @@ namespace muster::system {
 /// Runs a program without a shell, without blocking; its standard output, at most 1 MiB. It is
 /// killed at the limit and when the caller is cancelled. Errors: not_found (no such program),
 /// timeout, unavailable (it failed; the message has its standard error).
-[[nodiscard]] Task<Result<std::string>> run_program(boost::asio::any_io_executor executor,
-                                                    Clock& clock,
+[[nodiscard]] Task<Result<std::string>> run_program(Executor executor, Clock& clock,
                                                     std::vector<std::string> arguments,
                                                     Duration limit);
 

@@ -4,11 +4,11 @@
 #include <time.h>
 
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <string>
 
 #include "base/check.hpp"
+#include "base/task.hpp"
 
 namespace muster::system {
 
@@ -23,7 +23,7 @@ Duration since_boot() {
 
 }  // namespace
 
-RealClock::RealClock(boost::asio::any_io_executor executor)
+RealClock::RealClock(Executor executor)
     : executor_(std::move(executor)), began_(std::chrono::system_clock::now() - since_boot()) {}
 
 TimePoint RealClock::now() const { return began_ + since_boot(); }
@@ -43,7 +43,15 @@ Duration RealClock::monotonic() const {
 
 Task<> RealClock::sleep(Duration duration) {
   boost::asio::steady_timer timer(executor_, duration);
-  co_await timer.async_wait(boost::asio::use_awaitable);
+  co_await timer.async_wait(use_task);
+}
+
+Task<> RealClock::wait(Event& event, Duration time_max) {
+  boost::asio::steady_timer timer(executor_, time_max);
+  timer.async_wait([wake = event.waker()](const boost::system::error_code& stopped) {
+    if (!stopped) wake();
+  });
+  co_await event.wait();
 }
 
 std::uint64_t SystemRandom::next() {

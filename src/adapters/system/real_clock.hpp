@@ -1,7 +1,6 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
-
+#include "base/task.hpp"
 #include "ports/clock.hpp"
 #include "ports/random.hpp"
 
@@ -10,16 +9,17 @@ namespace muster::system {
 /// The machine's clock, on timers of the executor.
 class RealClock : public Clock {
  public:
-  explicit RealClock(boost::asio::any_io_executor executor);
+  explicit RealClock(Executor executor);
 
   [[nodiscard]] TimePoint now() const override;
   [[nodiscard]] TimePoint wall() const override;
   [[nodiscard]] ClockBase base() const override;
   [[nodiscard]] Duration monotonic() const override;
+  Task<> wait(Event& event, Duration time_max) override;
   Task<> sleep(Duration duration) override;
 
  private:
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   TimePoint began_;  // The moment at which the time since boot was nothing.
 };
 
