@@ -46,6 +46,10 @@ muster_library(muster_simulation simulation LINK muster_service muster_ec2model
 # Days of fleets under faults, on the virtual clock.
 add_executable(fleet_simulation src/simulation/main.cpp)
 target_link_libraries(fleet_simulation PRIVATE muster_simulation)
+if(CMAKE_BUILD_TYPE STREQUAL Release)
+  find_package(mimalloc REQUIRED)
+  target_link_libraries(fleet_simulation PRIVATE mimalloc)
+endif()
 
 # Fuzz targets: part of the trees that have sanitizers or measure coverage.
 if(MUSTER_SANITIZE OR MUSTER_COVERAGE)

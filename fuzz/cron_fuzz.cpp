@@ -12,10 +12,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   muster::Schedule schedule;
   schedule.timezone = end == std::string::npos ? "UTC" : text.substr(0, end);
   schedule.when = end == std::string::npos ? text : text.substr(end + 1);
-  const bool is_pattern = muster::CronPeriod::parse(schedule.when).has_value();
+  const auto period = muster::CronPeriod::parse(schedule.when);
+  if (!period) return 0;
   for (long minute = 0; minute < 40'000; minute += 1999) {
-    const bool holds = schedule.holds(muster::TimePoint{std::chrono::minutes{28'000'000 + minute}});
-    if (holds && !is_pattern) std::abort();
+    const muster::TimePoint at{std::chrono::minutes{28'000'000 + minute}};
+    if (schedule.holds(at, *period) && !muster::is_time_zone(schedule.timezone)) std::abort();
   }
   return 0;
 }

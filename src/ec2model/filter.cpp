@@ -1,5 +1,6 @@
 #include "ec2model/filter.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace ec2model {
@@ -31,6 +32,7 @@ std::vector<Element> elements_of(std::string_view pattern) {
 }  // namespace
 
 bool matches_wildcard(std::string_view pattern, std::string_view text) {
+  if (pattern.find_first_of("*?\\") == std::string_view::npos) return pattern == text;
   const std::vector<Element> elements = elements_of(pattern);
   std::size_t at = 0;
   std::size_t in_text = 0;
@@ -56,13 +58,14 @@ bool matches_wildcard(std::string_view pattern, std::string_view text) {
   return at == elements.size();
 }
 
+bool matches_any(const Filter& filter, std::string_view value) {
+  return std::any_of(filter.values.begin(), filter.values.end(),
+                     [&](const std::string& pattern) { return matches_wildcard(pattern, value); });
+}
+
 bool matches_any(const Filter& filter, const std::vector<std::string>& values) {
-  for (const std::string& pattern : filter.values) {
-    for (const std::string& value : values) {
-      if (matches_wildcard(pattern, value)) return true;
-    }
-  }
-  return false;
+  return std::any_of(values.begin(), values.end(),
+                     [&](const std::string& value) { return matches_any(filter, value); });
 }
 
 }  // namespace ec2model

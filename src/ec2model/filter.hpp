@@ -17,5 +17,6 @@ struct Filter {
 
 /// Whether any of the values matches any of the filter's patterns.
 [[nodiscard]] bool matches_any(const Filter& filter, const std::vector<std::string>& values);
+[[nodiscard]] bool matches_any(const Filter& filter, std::string_view value);
 
 }  // namespace ec2model

@@ -41,11 +41,11 @@ template <class T>
   return std::all_of(filters.begin(), filters.end(), [&](const Filter& filter) {
     if (filter.name.starts_with("tag:")) {
       const auto found = tags.find(filter.name.substr(4));
-      return found != tags.end() && matches_any(filter, {found->second});
+      return found != tags.end() && matches_any(filter, found->second);
     }
     if (filter.name == "tag-key") {
       return std::any_of(tags.begin(), tags.end(),
-                         [&](const auto& tag) { return matches_any(filter, {tag.first}); });
+                         [&](const auto& tag) { return matches_any(filter, tag.first); });
     }
     return matches_any(filter, table.at(filter.name)(object, model));
   });

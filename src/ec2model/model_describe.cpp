@@ -179,7 +179,7 @@ Answer<std::vector<const Instance*>> Model::describe_instances(const std::vector
   std::array<bool, 6> is_asked_for{true, true, true, true, true, true};
   if (by_state != filters.end()) {
     for (std::size_t i = 0; i < is_asked_for.size(); ++i) {
-      is_asked_for.at(i) = matches_any(*by_state, {name_of(static_cast<State>(i))});
+      is_asked_for.at(i) = matches_any(*by_state, name_of(static_cast<State>(i)));
     }
   }
   const auto add = [&](const Instance& instance) {

@@ -169,11 +169,11 @@ Answer<std::vector<Model::TagEntry>> Model::describe_tags(
   const auto add = [&](const std::string& id, const Tags& tags) {
     for (const auto& [key, value] : tags) {
       const bool matches = std::all_of(filters.begin(), filters.end(), [&](const Filter& filter) {
-        if (filter.name == "resource-id") return matches_any(filter, {id});
-        if (filter.name == "resource-type") return matches_any(filter, {type_of(id)});
-        if (filter.name == "key") return matches_any(filter, {key});
-        if (filter.name == "value") return matches_any(filter, {value});
-        return filter.name.substr(4) == key && matches_any(filter, {value});
+        if (filter.name == "resource-id") return matches_any(filter, id);
+        if (filter.name == "resource-type") return matches_any(filter, type_of(id));
+        if (filter.name == "key") return matches_any(filter, key);
+        if (filter.name == "value") return matches_any(filter, value);
+        return filter.name.substr(4) == key && matches_any(filter, value);
       });
       if (matches) found.push_back({id, type_of(id), key, value});
     }

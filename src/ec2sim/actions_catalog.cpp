@@ -163,8 +163,8 @@ Answer<std::string> describe_offerings(const Call& call) {
   const auto add = [&](const InstanceType& type, const std::string& location) {
     const bool matches =
         std::all_of(filters.begin(), filters.end(), [&](const ec2model::Filter& filter) {
-          return matches_any(filter,
-                             {filter.name == "location" ? location : std::string(type.name)});
+          const std::string_view value = filter.name == "location" ? location : type.name;
+          return matches_any(filter, value);
         });
     if (matches) found.push_back({std::string(type.name), location});
   };
@@ -219,12 +219,12 @@ Answer<std::string> describe_prices(const Call& call) {
       const std::string amount = fmt::format("{:.6f}", static_cast<double>(price.usd_micros) / 1e6);
       const bool matches =
           std::all_of(filters.begin(), filters.end(), [&](const ec2model::Filter& filter) {
-            if (filter.name == "availability-zone") return matches_any(filter, {price.zone});
-            if (filter.name == "instance-type") return matches_any(filter, {price.instance_type});
-            if (filter.name == "spot-price") return matches_any(filter, {amount});
+            if (filter.name == "availability-zone") return matches_any(filter, price.zone);
+            if (filter.name == "instance-type") return matches_any(filter, price.instance_type);
+            if (filter.name == "spot-price") return matches_any(filter, amount);
             if (filter.name == "timestamp")
-              return matches_any(filter, {muster::format_iso8601(price.at)});
-            return matches_any(filter, {"Linux/UNIX"});
+              return matches_any(filter, muster::format_iso8601(price.at));
+            return matches_any(filter, "Linux/UNIX");
           });
       if (matches) found.push_back(std::move(price));
     }

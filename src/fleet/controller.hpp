@@ -41,6 +41,7 @@ class Controller {
 
  private:
   void on(const JobsListed& event, TimePoint now);
+  void on(const JobsTold& event, TimePoint now);
   void on(const LaunchAnswered& event, TimePoint now);
   void on(const InstancesListed& event, TimePoint now);
   void on(const MachineReady& event, TimePoint now);
@@ -59,7 +60,8 @@ class Controller {
   void on(const PoolModeSet& event, TimePoint now);
 
   // Jobs.
-  void list_job(const std::string& source, const CiJob& listed, TimePoint asked_at, TimePoint now);
+  void list_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint asked_at,
+                TimePoint now);
   void add_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint now);
   void claim_found(const std::string& source, const CiJob& listed, TimePoint now);
   void job_absent(const JobId& id, TimePoint asked_at, TimePoint now);

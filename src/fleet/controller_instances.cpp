@@ -1,7 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "fleet/controller.hpp"
 
@@ -91,14 +92,14 @@ void Controller::forget_intent(const IntentId& id) {
 }
 
 void Controller::on(const InstancesListed& event, TimePoint now) {
-  std::set<InstanceId> seen;
+  std::unordered_set<std::string_view> seen;
   for (const SeenInstance& one : event.instances) {
-    seen.insert(one.id);
+    seen.insert(one.id.value());
     see(one, now);
   }
   std::vector<InstanceId> missing;
   for (const auto& [id, instance] : fleet_.instances()) {
-    if (!seen.contains(id)) missing.push_back(id);
+    if (!seen.contains(id.value())) missing.push_back(id);
   }
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }

@@ -18,15 +18,18 @@ constexpr int kListingsToBelieve = 3;   // That contradict what we have done.
 constexpr Duration kLate = 30s;         // A listing may be older than what it says.
 constexpr Duration kClaimGrace = 2min;  // So long the machine of a claim may be unknown.
 
+bool has_ended(const Job& job) {
+  return job.state == JobState::finished || job.state == JobState::dropped;
+}
+
 }  // namespace
 
 void Controller::on(const JobsListed& event, TimePoint now) {
   std::set<JobId> listed;
   for (const CiJob& job : event.jobs) {
-    const JobId id = job_id_of(event.source, job.id);
+    const auto [id, is_first] = listed.insert(job_id_of(event.source, job.id));
     // Said twice in one listing, the first word counts.
-    if (!listed.insert(id).second) continue;
-    list_job(event.source, job, event.asked_at, now);
+    if (is_first) list_job(*id, event.source, job, event.asked_at, now);
   }
   std::erase_if(unplaced_claims_, [&](const auto& one) {
     return one.first.value().starts_with(event.source + "/") && !listed.contains(one.first);
@@ -39,6 +42,20 @@ void Controller::on(const JobsListed& event, TimePoint now) {
     if (!listed.contains(*at)) missing.push_back(*at);
   }
   for (const JobId& id : missing) job_absent(id, event.asked_at, now);
+}
+
+/// Only what cannot be done twice: the rest waits for the next listing.
+void Controller::on(const JobsTold& event, TimePoint now) {
+  for (const CiJob& told : event.jobs) {
+    const JobId id = job_id_of(event.source, told.id);
+    const Job* job = fleet_.find(id);
+    const bool is_over = told.state == CiJobState::cancelled || told.state == CiJobState::finished;
+    if (job == nullptr && told.state == CiJobState::queued) {
+      add_job(id, event.source, told, now);
+    } else if (job != nullptr && is_over && !has_ended(*job)) {
+      cancel(*job, "its CI server has ended it", now);
+    }
+  }
 }
 
 void Controller::add_job(const JobId& id, const std::string& source, const CiJob& listed,
@@ -56,20 +73,19 @@ void Controller::add_job(const JobId& id, const std::string& source, const CiJob
   fleet_.add(std::move(job));
 }
 
-void Controller::list_job(const std::string& source, const CiJob& listed, TimePoint asked_at,
-                          TimePoint now) {
-  const JobId id = job_id_of(source, listed.id);
+void Controller::list_job(const JobId& id, const std::string& source, const CiJob& listed,
+                          TimePoint asked_at, TimePoint now) {
   const bool is_over =
       listed.state == CiJobState::cancelled || listed.state == CiJobState::finished;
   if (listed.state != CiJobState::claimed) unplaced_claims_.erase(id);
-  if (fleet_.find(id) == nullptr) {
+  const Job* known = fleet_.find(id);
+  if (known == nullptr) {
     if (is_over) return;
     if (listed.state == CiJobState::claimed) return claim_found(source, listed, now);
-    add_job(id, source, listed, now);
+    return add_job(id, source, listed, now);
   }
-  const Job job = *fleet_.find(id);
-  const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
-  if (has_ended) {
+  const Job& job = *known;
+  if (has_ended(job)) {
     // An end stands, unless the CI server keeps saying otherwise long after it.
     const bool contradicts = !is_over && asked_at > job.changed_at + kLate;
     if (!contradicts) return;

@@ -59,6 +59,12 @@ struct JobsListed {
   TimePoint asked_at{};
 };
 
+/// News of some jobs, which may be late, or wrong by now: a listing is the truth.
+struct JobsTold {
+  std::string source;
+  std::vector<CiJob> jobs;
+};
+
 /// What became of a launch. With an error: nothing was made, and the error says why.
 struct LaunchAnswered {
   IntentId intent;
@@ -153,7 +159,7 @@ struct PoolModeSet {
 };
 
 using FleetEvent =
-    std::variant<JobsListed, LaunchAnswered, InstancesListed, MachineReady, MachineSeen,
+    std::variant<JobsListed, JobsTold, LaunchAnswered, InstancesListed, MachineReady, MachineSeen,
                  MachineUnfit, LeaseAccepted, LeaseStarting, LeaseGivenBack, LeaseFinished,
                  LeaseReported, TerminateAccepted, PowerRefused, PoolResolved, InterruptionNoticed,
                  ConfigReplaced, PoolModeSet>;

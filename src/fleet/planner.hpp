@@ -74,6 +74,7 @@ class Planner {
     matches_.clear();
     expires_all_ = true;
     scheduled_.clear();
+    periods_.clear();
   }
 
  private:
@@ -152,6 +153,7 @@ class Planner {
   double wished_usd_ = 0;
   mutable std::map<PoolName, int> scheduled_;  // By schedules, in this minute.
   mutable TimePoint scheduled_at_{};
+  mutable std::map<std::string, std::optional<CronPeriod>> periods_;  // Of patterns of cron.
   int plan_size_ = 0;                               // Instances, if all went as it should.
   int ending_ = 0;                                  // Instances that are on their way out.
   std::map<PoolName, int> targets_;                 // Of idle instances, where there are any.

@@ -30,9 +30,11 @@ int Planner::scheduled_idle(const Pool& pool, TimePoint now) const {
   const auto [place, is_new] = scheduled_.try_emplace(pool.name, 0);
   if (!is_new) return place->second;
   for (const auto& [name, schedule] : pool.schedule) {
-    if (schedule.idle_count > place->second && schedule.holds(shown)) {
-      place->second = schedule.idle_count;
-    }
+    if (schedule.idle_count <= place->second) continue;
+    const auto [period, is_unread] = periods_.try_emplace(schedule.when);
+    if (is_unread) period->second = CronPeriod::parse(schedule.when);
+    const bool holds = period->second && schedule.holds(shown, *period->second);
+    if (holds) place->second = schedule.idle_count;
   }
   return place->second;
 }

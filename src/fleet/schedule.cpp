@@ -77,7 +77,9 @@ std::optional<CronPeriod::Field> CronPeriod::parse_field(const std::string& text
       last = ends.size() == 1 && stepped.size() == 2 ? last : *to;
     }
     // Sunday is 0 and 7.
-    for (int i = first; i <= last; i += step) field.values.insert(which == 4 ? i % 7 : i);
+    for (int i = first; i <= last; i += step) {
+      field.values.set(static_cast<std::size_t>(which == 4 ? i % 7 : i));
+    }
   }
   return field;
 }
@@ -99,7 +101,7 @@ std::optional<CronPeriod> CronPeriod::parse(const std::string& text) {
 
 bool CronPeriod::matches(const LocalTime& at) const {
   const auto has = [&](std::size_t which, int value) {
-    return fields_.at(which).values.contains(value);
+    return fields_.at(which).values.test(static_cast<std::size_t>(value));
   };
   if (!has(0, at.minute) || !has(1, at.hour) || !has(3, at.month)) return false;
   const bool by_date = has(2, at.day);
@@ -108,10 +110,9 @@ bool CronPeriod::matches(const LocalTime& at) const {
   return by_date || by_weekday;
 }
 
-bool Schedule::holds(TimePoint now) const {
-  const auto period = CronPeriod::parse(when);
+bool Schedule::holds(TimePoint now, const CronPeriod& period) const {
   const auto local = local_time(now, timezone);
-  return period && local && period->matches(*local);
+  return local && period.matches(*local);
 }
 
 }  // namespace muster

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "base/time.hpp"
@@ -22,7 +22,7 @@ class CronPeriod {
 
  private:
   struct Field {
-    std::set<int> values;
+    std::bitset<60> values;
     bool is_any = false;
   };
   static std::optional<Field> parse_field(const std::string& text, std::size_t which);
@@ -36,8 +36,8 @@ struct Schedule {
   std::string timezone = "UTC";
   int idle_count = 0;
 
-  /// Whether it holds now. False for a pattern or a zone that is none.
-  [[nodiscard]] bool holds(TimePoint now) const;
+  /// Whether it holds now, by its parsed pattern. False for a zone that is none.
+  [[nodiscard]] bool holds(TimePoint now, const CronPeriod& period) const;
 };
 
 }  // namespace muster

@@ -14,4 +14,15 @@ std::string to_string(WaitCause cause) {
   return std::string(kNames.at(static_cast<std::size_t>(cause)));
 }
 
+bool waits_for_room(WaitCause cause) {
+  switch (cause) {
+    case WaitCause::pool_limit:
+    case WaitCause::cluster_limit:
+    case WaitCause::vcpu_limit:
+    case WaitCause::quota:
+    case WaitCause::launch_freeze: return true;
+    default: return false;
+  }
+}
+
 }  // namespace muster

@@ -35,6 +35,9 @@ enum class WaitCause {
 /// `pool-limit`, …
 [[nodiscard]] std::string to_string(WaitCause cause);
 
+/// Whether an instance that is gone can end it.
+[[nodiscard]] bool waits_for_room(WaitCause cause);
+
 /// Why, in words, since when, and when that may change.
 struct WaitReason {
   WaitCause cause = WaitCause::none;

@@ -30,6 +30,12 @@ struct JobResult {
   std::string reason;
 };
 
+/// What a CI server tells between two listings.
+struct CiNews {
+  std::vector<CiJob> jobs;     ///< That are new or were ended there.
+  bool needs_listing = false;  ///< There may be more than that.
+};
+
 /// Where jobs come from. Every call may be repeated with the same lease, and then does nothing
 /// more and answers the same: what was asked for before a crash is asked for again after it.
 /// Errors of all: unavailable, timeout, throttled (ask again); those named (an answer).
@@ -40,9 +46,9 @@ class CiServer {
   [[nodiscard]] virtual const std::string& name() const = 0;
   /// Every job that is for us: all that wait, and all that are claimed and not long ended.
   virtual Task<Result<std::vector<CiJob>>> list_jobs() = 0;
-  /// Ends when there may be news since the last listing began, at the latest after `time_max`. A
-  /// hint: what is true, the listing says.
-  virtual Task<> wait_for_news(Duration time_max) = 0;
+  /// Ends when there may be news since the last listing began, or since the last news, at the
+  /// latest after `time_max`. A hint: what is true, the listing says.
+  virtual Task<CiNews> wait_for_news(Duration time_max) = 0;
   /// Takes the job for this lease. Errors: conflict, not_found (it is not to be had any more),
   /// invalid_input (what it is to run cannot be read, and never will be).
   virtual Task<Result<WorkOrder>> claim(std::string job, LeaseId lease, InstanceId instance) = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/task.hpp"
 #include "service/machine_identity.hpp"
 #include "service/machine_keeper.hpp"
 
@@ -21,15 +22,13 @@ constexpr Duration kClockSet = 1s;  // Less than that is only set right.
 
 /// An event on its way, and who waits for it.
 struct ControlLoop::Waiting {
-  Waiting(FleetEvent what, const boost::asio::any_io_executor& executor)
-      : event(std::move(what)), done(executor) {}
+  Waiting(FleetEvent what, const Executor& executor) : event(std::move(what)), done(executor) {}
   FleetEvent event;
   Event done;
   bool is_done = false;
 };
 
-ControlLoop::ControlLoop(boost::asio::any_io_executor executor, Parts parts, Options options,
-                         Config config)
+ControlLoop::ControlLoop(Executor executor, Parts parts, Options options, Config config)
     : executor_(std::move(executor)),
       parts_(std::move(parts)),
       options_(std::move(options)),
@@ -45,6 +44,7 @@ ControlLoop::ControlLoop(boost::asio::any_io_executor executor, Parts parts, Opt
       sweep_wanted_(executor_),
       resolve_wanted_(executor_),
       tasks_(executor_) {
+  if (!options_.make_key) options_.make_key = keys_of(options_.secret);
   for (const CiServer* source : parts_.sources) unlisted_sources_.insert(source->name());
 }
 
@@ -162,6 +162,7 @@ void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
   const PlanInputs inputs = plan_inputs();
   const bool has_news = std::any_of(events.begin(), events.end(), [](const auto& one) {
     return !std::holds_alternative<JobsListed>(one->event) &&
+           !std::holds_alternative<JobsTold>(one->event) &&
            !std::holds_alternative<InstancesListed>(one->event) &&
            !std::holds_alternative<MachineSeen>(one->event);
   });
@@ -241,7 +242,7 @@ std::optional<FrozenCall> ControlLoop::freeze(const Intent& intent) const {
   const Pool* pool = controller_.find_pool(intent.pool);
   const auto resolved = resolved_.find(intent.pool);
   if (pool == nullptr || resolved == resolved_.end()) return std::nullopt;
-  const DerivedKey key = launch_key(options_.secret, intent.id);
+  const DerivedKey key = launch_key(options_.make_key, intent.id);
   LaunchSpec spec = launch_spec(*pool, resolved->second, intent.offering, key.public_line);
   spec.tags = machine_tags(*pool, options_.cluster, intent.id);
   spec.tags[kOwnerTag] = owner_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <deque>
 #include <map>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "base/event.hpp"
 #include "base/log.hpp"
 #include "base/secret.hpp"
+#include "base/task.hpp"
 #include "base/task_scope.hpp"
 #include "fleet/controller.hpp"
 #include "ports/ci_server.hpp"
@@ -24,6 +24,7 @@
 #include "service/call_budget.hpp"
 #include "service/catalog_cache.hpp"
 #include "service/job_output.hpp"
+#include "service/machine_identity.hpp"
 #include "service/pool_resolver.hpp"
 
 namespace muster {
@@ -53,6 +54,7 @@ class ControlLoop {
     std::string cluster;
     std::string region;
     Secret secret;
+    MakeKey make_key;  ///< Empty: of the secret. Simulated machines need no real ones.
     Duration sweep_every = std::chrono::seconds{10};   ///< While there is anything to watch.
     Duration sweep_idle = std::chrono::seconds{20};    ///< While there is not.
     Duration ask_every = std::chrono::seconds{10};     ///< The CI servers, without news.
@@ -64,7 +66,7 @@ class ControlLoop {
     bool sweeps = true;           ///< Instances are found by their tags.
   };
 
-  ControlLoop(boost::asio::any_io_executor executor, Parts parts, Options options, Config config);
+  ControlLoop(Executor executor, Parts parts, Options options, Config config);
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
   ~ControlLoop();
@@ -96,7 +98,7 @@ class ControlLoop {
  private:
   struct Waiting;
   struct Keeper {
-    explicit Keeper(const boost::asio::any_io_executor& executor) : changed(executor) {}
+    explicit Keeper(const Executor& executor) : changed(executor) {}
     Event changed;  ///< Its instance or lease is not as it was.
   };
 
@@ -124,6 +126,7 @@ class ControlLoop {
   Task<> sweep_forever();
   Task<Result<InstancesListed>> list_cloud();
   Task<> ask_forever(CiServer* source);
+  Task<> follow(CiServer* source);
   Task<> resolve_forever();
   Task<bool> resolve_pool(Pool pool);
   Task<Status> save_template(Pool pool, ResolvedPool resolved);
@@ -134,7 +137,7 @@ class ControlLoop {
   Task<> keep(InstanceId id);
   [[nodiscard]] SeenInstance seen_of(const CloudInstance& instance) const;
 
-  boost::asio::any_io_executor executor_;
+  Executor executor_;
   Parts parts_;
   Options options_;
   Controller controller_;

@@ -34,7 +34,7 @@ bool tells_that_it_never_was(ErrorKind kind) {
 Launcher::Launcher(Parts parts, std::string cluster, Secret cluster_secret, std::string region)
     : parts_(parts),
       cluster_(std::move(cluster)),
-      cluster_secret_(std::move(cluster_secret)),
+      make_key_(keys_of(std::move(cluster_secret))),
       region_(std::move(region)) {}
 
 Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
@@ -82,7 +82,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, ResolvedPool
   LaunchedMachine machine;
   machine.intent = IntentId("int-" + random_hex(parts_.random, 24));
   machine.offering = offering;
-  const DerivedKey key = launch_key(cluster_secret_, machine.intent);
+  const DerivedKey key = launch_key(make_key_, machine.intent);
   machine.private_key = key.private_key;
 
   LaunchSpec spec = launch_spec(*pool, resolved, offering, key.public_line);
@@ -304,7 +304,7 @@ Task<Result<std::optional<LaunchedMachine>>> Launcher::find_owed(RunId run) {
     if (intent.run != run) continue;
     LaunchedMachine machine;
     machine.intent = intent.id;
-    machine.private_key = launch_key(cluster_secret_, intent.id).private_key;
+    machine.private_key = launch_key(make_key_, intent.id).private_key;
     if (intent.state == IntentState::launched && !intent.instances.empty()) {
       machine.instance.id = intent.instances.front();
       co_return std::optional(std::move(machine));

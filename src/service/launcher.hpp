@@ -13,6 +13,7 @@
 #include "ports/machine.hpp"
 #include "ports/random.hpp"
 #include "ports/store.hpp"
+#include "service/machine_identity.hpp"
 #include "service/pool_resolver.hpp"
 #include "service/run_observer.hpp"
 
@@ -91,7 +92,7 @@ class Launcher {
 
   Parts parts_;
   std::string cluster_;
-  Secret cluster_secret_;
+  MakeKey make_key_;
   std::string region_;
   std::optional<LaunchIntent> unfinished_;
 };

@@ -5,25 +5,23 @@
 #include "wire/openssh_key.hpp"
 
 namespace muster {
-namespace {
 
-DerivedKey key_for(const Secret& cluster_secret, const std::string& purpose,
-                   const std::string& comment) {
-  const std::string seed = wire::hkdf_sha256(cluster_secret.reveal(), purpose, 32);
-  wire::SshKeyPair pair = wire::ssh_key_of_seed(seed, comment);
-  return {std::move(pair.private_text), std::move(pair.public_line)};
+MakeKey keys_of(Secret cluster_secret) {
+  return [secret = std::move(cluster_secret)](const std::string& purpose,
+                                              const std::string& comment) -> DerivedKey {
+    const std::string seed = wire::hkdf_sha256(secret.reveal(), purpose, 32);
+    wire::SshKeyPair pair = wire::ssh_key_of_seed(seed, comment);
+    return {std::move(pair.private_text), std::move(pair.public_line)};
+  };
 }
 
-}  // namespace
-
-DerivedKey launch_key(const Secret& cluster_secret, const IntentId& intent) {
-  return key_for(cluster_secret, "muster ssh key 1 " + intent.value(), "muster:" + intent.value());
+DerivedKey launch_key(const MakeKey& make, const IntentId& intent) {
+  return make("muster ssh key 1 " + intent.value(), "muster:" + intent.value());
 }
 
-DerivedKey machine_key(const Secret& cluster_secret, const IntentId& intent,
-                       const InstanceId& instance) {
-  return key_for(cluster_secret, "muster ssh key 2 " + intent.value() + " " + instance.value(),
-                 "muster:" + instance.value());
+DerivedKey machine_key(const MakeKey& make, const IntentId& intent, const InstanceId& instance) {
+  return make("muster ssh key 2 " + intent.value() + " " + instance.value(),
+              "muster:" + instance.value());
 }
 
 std::string owner_mark(const Secret& cluster_secret) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -24,11 +25,16 @@ struct DerivedKey {
   std::string public_line;  ///< Of `authorized_keys`.
 };
 
+/// Makes the key for a purpose: always the same. The comment names it in `authorized_keys`.
+using MakeKey = std::function<DerivedKey(const std::string& purpose, const std::string& comment)>;
+
+[[nodiscard]] MakeKey keys_of(Secret cluster_secret);
+
 /// The key of all machines of one launch: its public half is in their user data.
-[[nodiscard]] DerivedKey launch_key(const Secret& cluster_secret, const IntentId& intent);
+[[nodiscard]] DerivedKey launch_key(const MakeKey& make, const IntentId& intent);
 
 /// A machine's own key, given to it at the first contact in place of the launch's.
-[[nodiscard]] DerivedKey machine_key(const Secret& cluster_secret, const IntentId& intent,
+[[nodiscard]] DerivedKey machine_key(const MakeKey& make, const IntentId& intent,
                                      const InstanceId& instance);
 
 /// Tells installations apart that have taken the same cluster name; says nothing of the secret.

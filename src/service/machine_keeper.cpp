@@ -124,11 +124,11 @@ Task<Status> MachineKeeper::connect() {
     co_return fail(ErrorKind::unavailable, "no host keys on the console yet");
   }
   host_keys_ = write_host_keys(target.host_keys);
-  const Secret& secret = loop_.options().secret;
+  const MakeKey& make = loop_.options().make_key;
   Result<std::unique_ptr<Machine>> reached = fail(ErrorKind::unavailable, "");
   for (const bool uses_own : {has_own, !has_own}) {
     std::optional<DerivedKey>& key = uses_own ? own_key_ : launch_key_;
-    if (!key) key = uses_own ? machine_key(secret, intent, id_) : launch_key(secret, intent);
+    if (!key) key = uses_own ? machine_key(make, intent, id_) : launch_key(make, intent);
     target.private_key = key->private_key;
     Task<Result<std::unique_ptr<Machine>>> connecting =
         loop_.parts().connector.connect(target, kConnectTimeMax);
@@ -146,7 +146,7 @@ Task<Result<bool>> MachineKeeper::make_fit() {
   const Instance* at = instance();
   const Pool* of = pool();
   if (at == nullptr || of == nullptr) co_return fail(ErrorKind::not_found, "its pool is gone");
-  if (!own_key_) own_key_ = machine_key(loop_.options().secret, at->intent, id_);
+  if (!own_key_) own_key_ = machine_key(loop_.options().make_key, at->intent, id_);
   ExecRequest request;
   request.command = fit_command(own_key_->public_line, at->intent);
   const Duration dead_man = of->dead_man;

@@ -1,7 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "service/control_loop.hpp"
 #include "service/machine_identity.hpp"
@@ -91,15 +92,15 @@ Task<Result<InstancesListed>> ControlLoop::list_cloud() {
         with_deadline(parts_.clock, kListTimeMax, std::move(listing));
     const Result<std::vector<CloudInstance>> found = co_await std::move(bounded);
     if (!found) co_return tl::unexpected<Error>(found.error());
-    std::set<InstanceId> seen;
+    std::unordered_set<std::string_view> seen;
     for (const CloudInstance& instance : *found) {
       // Machines of `muster exec` are its own; their timer is their net.
       if (instance.tags.contains(kRunTag) || is_of_others(instance)) continue;
-      seen.insert(instance.id);
+      seen.insert(instance.id.value());
       listed.instances.push_back(seen_of(instance));
     }
     for (const auto& [id, instance] : fleet().instances()) {
-      if (!seen.contains(id)) missing.push_back(id);
+      if (!seen.contains(id.value())) missing.push_back(id);
     }
   }
   for (std::size_t begin = 0; begin < missing.size(); begin += kFilterValuesMax) {
@@ -162,8 +163,22 @@ Task<> ControlLoop::ask_forever(CiServer* source) {
       // Those that waited to know who claims their machine.
       for (const auto& [id, keeper] : keepers_) keeper->changed.notify_all();
     }
-    Task<> waiting = source->wait_for_news(options_.ask_every);
-    co_await std::move(waiting);
+    Task<> following = follow(source);
+    co_await std::move(following);
+  }
+}
+
+/// What a CI server tells by itself, until all is to be listed again.
+Task<> ControlLoop::follow(CiServer* source) {
+  const Duration until = parts_.clock.monotonic() + options_.ask_every;
+  while (parts_.clock.monotonic() < until) {
+    Task<CiNews> waiting = source->wait_for_news(until - parts_.clock.monotonic());
+    CiNews news = co_await std::move(waiting);
+    if (!news.jobs.empty()) {
+      Task<> telling = submit(JobsTold{source->name(), std::move(news.jobs)});
+      co_await std::move(telling);
+    }
+    if (news.needs_listing) co_return;
   }
 }
 
@@ -256,8 +271,12 @@ Task<> ControlLoop::terminate_batch(std::vector<InstanceId> ids) {
     // Unknown: long gone, or too fresh. The next listings tell, and it is asked for again.
     Task<> telling = submit(TerminateAccepted{std::move(ids)});
     co_await std::move(telling);
-    // Until the cloud shows them ended they count towards every limit: who waits is waiting.
-    if (!fleet().demand().empty()) sweep_wanted_.notify_all();
+    // Until the cloud shows them ended they count towards every limit.
+    const auto& demand = fleet().demand();
+    const bool is_waited_for = std::any_of(demand.begin(), demand.end(), [](const auto& one) {
+      return waits_for_room(one.second.reason.cause);
+    });
+    if (is_waited_for) sweep_wanted_.notify_all();
     co_return;
   }
   parts_.log.warn("instances_not_terminated",

@@ -72,14 +72,15 @@ Task<Result<std::vector<CiJob>>> SubmitQueue::list_jobs() {
   co_return jobs;
 }
 
-Task<> SubmitQueue::wait_for_news(Duration time_max) {
+Task<CiNews> SubmitQueue::wait_for_news(Duration time_max) {
   const Duration until = clock_.monotonic() + time_max;
   while (clock_.monotonic() < until) {
     Task<Result<long>> asking = store_.submit_version();
     const Result<long> version = co_await std::move(asking);
-    if (version && *version != version_) co_return;
+    if (version && *version != version_) co_return CiNews{{}, true};
     co_await clock_.sleep(kLookEvery);
   }
+  co_return CiNews{};
 }
 
 Task<Result<WorkOrder>> SubmitQueue::claim(std::string id, LeaseId lease, InstanceId instance) {

@@ -15,7 +15,7 @@ namespace {
 constexpr Duration kLeakMax = 60s;   // T_leak
 constexpr Duration kReactMax = 15s;  // T_react
 constexpr Duration kSettled = 50s;   // After a fault, all is known again.
-constexpr Duration kLookEvery = 5s;
+constexpr Duration kLookEvery = 10s;
 constexpr Duration kDecided = 1s;  // Between what is seen and the commit of what follows.
 
 /// Faults during which neither cloud nor CI server can be expected to say what is.
@@ -33,11 +33,6 @@ bool is_reachable(State from, State to) {
     }
   }
   return reached.contains(to);
-}
-
-std::string pool_of(const ec2model::Instance& instance) {
-  const auto tag = instance.tags.find("muster:pool");
-  return tag == instance.tags.end() ? std::string() : tag->second;
 }
 
 }  // namespace
@@ -64,6 +59,8 @@ bool Checks::has_been_quiet(Duration time) const {
 
 void Checks::notice_disturbance() {
   const Duration now = world_.now();
+  if (now == noticed_at_) return;
+  noticed_at_ = now;
   const bool is_disturbed =
       world_.options().has_faults &&
       std::any_of(std::begin(kBlinding), std::end(kBlinding),
@@ -179,20 +176,19 @@ void Checks::launched(const std::string& id) {
 
 /// I6: never more than a pool may have, at any instant.
 void Checks::look_for_excess() {
-  std::map<std::string, int> alive;
+  std::map<std::string_view, int> alive;
   int all = 0;
   int vcpus = 0;
-  for (const std::string& id : world_.alive) {
-    const ec2model::Instance& instance = *world_.model.find(id);
-    if (instance.state == ec2model::State::stopped) continue;
-    ++alive[pool_of(instance)];
+  for (const auto& [id, one] : world_.alive) {
+    if (one.instance->state == ec2model::State::stopped) continue;
+    ++alive[one.pool];
     ++all;
-    vcpus += ec2model::find_type(instance.instance_type)->vcpu_count;
+    vcpus += one.vcpus;
   }
   // A store that was lost forgets launches that are on their way.
   const bool is_excused = store_lost_at_ && world_.now() - *store_lost_at_ < 6min;
   for (const auto& [name, count] : alive) {
-    const auto pool = config_.pools.find(name);
+    const auto pool = config_.pools.find(std::string(name));
     if (pool == config_.pools.end() || is_excused) continue;
     if (count > pool->second.max_instances) {
       world_.violate("I6", fmt::format("pool {} has {} instances, and may have {}", name, count,
@@ -233,9 +229,8 @@ void Checks::terminating(const std::vector<std::string>& ids) {
 /// I1: whatever runs is known, or gone soon.
 void Checks::look_for_leaks() {
   if (!has_been_quiet(kSettled)) return unreferenced_since_.clear();
-  for (const std::string& id : world_.alive) {
-    const ec2model::Instance& instance = *world_.model.find(id);
-    const bool is_visible = instance.visible_at <= world_.clock.now();
+  for (const auto& [id, one] : world_.alive) {
+    const bool is_visible = one.instance->visible_at <= world_.clock.now();
     const bool is_known = fleet_ != nullptr && fleet_->find(InstanceId(id)) != nullptr;
     if (is_known || !is_visible || fleet_ == nullptr) {
       unreferenced_since_.erase(id);
@@ -254,20 +249,24 @@ void Checks::look_for_leaks() {
 /// I3: every job that waits is known, with the reason for which it waits.
 void Checks::look_for_lost_jobs() {
   if (!has_been_quiet(kSettled)) return unknown_since_.clear();
-  for (const std::string& id : world_.current_jobs) {
-    const SimJob& job = world_.jobs.at(id);
-    const bool waits = job.state == CiJobState::queued;
+  if (fleet_ == nullptr) return unknown_since_.clear();
+  const auto& demand = fleet_->demand();
+  const bool is_all_said = std::all_of(demand.begin(), demand.end(), [](const auto& one) {
+    return one.second.reason.cause != WaitCause::none;
+  });
+  const auto has_reason = [&](const Job& job) {
+    if (is_all_said) return true;
+    const auto group = demand.find({job.tenant, job.repository, job.priority, job.labels});
+    return group != demand.end() && group->second.reason.cause != WaitCause::none;
+  };
+  for (const auto& [id, job] : world_.current_jobs) {
+    const bool waits = job->state == CiJobState::queued;
     if (!waits && unknown_since_.empty()) continue;
-    bool is_fine = !waits || fleet_ == nullptr;
-    const Job* known = is_fine ? nullptr : fleet_->find(JobId("sim/" + id));
-    if (!is_fine && known != nullptr) {
-      is_fine = known->state == JobState::leased || known->state == JobState::running;
-      const auto demand =
-          fleet_->demand().find({known->tenant, known->repository, known->priority, known->labels});
-      if (demand != fleet_->demand().end()) {
-        is_fine = is_fine || demand->second.reason.cause != WaitCause::none;
-      }
-    }
+    const Job* known = waits ? fleet_->find(JobId("sim/" + id)) : nullptr;
+    const bool is_taken =
+        known != nullptr && (known->state == JobState::leased || known->state == JobState::running);
+    const bool is_waiting = known != nullptr && known->state == JobState::queued;
+    const bool is_fine = !waits || is_taken || (is_waiting && has_reason(*known));
     if (is_fine) {
       unknown_since_.erase(id);
       continue;

@@ -50,6 +50,7 @@ class Checks : public Watcher {
   const Config& config_;
   const Fleet* fleet_ = nullptr;
   Duration watched_since_{};
+  Duration noticed_at_ = Duration::min();  // When it was last looked for faults that blind.
   Duration disturbed_at_{};
   std::optional<Duration> store_lost_at_;
   std::map<std::string, Duration> unreferenced_since_;

@@ -62,8 +62,7 @@ class ChecksTest : public testing::Test {
     job.id = id;
     job.is_visible = true;
     job.takes = takes;
-    world_.jobs[id] = job;
-    world_.current_jobs.insert(id);
+    world_.tell_news(world_.jobs[id] = job);
     Job known;
     known.id = JobId("sim/" + id);
     fleet_.add(known);

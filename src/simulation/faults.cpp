@@ -81,30 +81,30 @@ Faults Faults::draw(Dice& dice, Duration until) {
     const long count = dice.between(1L, 3L);
     for (long i = 0; i < count; ++i) {
       const Duration from = dice.between(Duration{1min}, until - 1h);
-      faults.active_[kind.number].push_back({from, from + dice.between(Duration{1min}, 40min)});
+      faults.windows_.at(static_cast<std::size_t>(kind.number))
+          .push_back({from, from + dice.between(Duration{1min}, 40min)});
     }
   }
   return faults;
 }
 
 bool Faults::is_open(int number, Duration at) const {
-  const auto found = active_.find(number);
-  if (found == active_.end()) return false;
-  return std::any_of(found->second.begin(), found->second.end(),
+  const std::vector<Window>& windows = windows_of(number);
+  return std::any_of(windows.begin(), windows.end(),
                      [&](const Window& one) { return one.from <= at && at < one.to; });
 }
 
 std::vector<Duration> Faults::moments(int number) const {
   std::vector<Duration> begins;
-  const auto found = active_.find(number);
-  if (found == active_.end()) return begins;
-  for (const Window& one : found->second) begins.push_back(one.from);
+  for (const Window& one : windows_of(number)) begins.push_back(one.from);
   return begins;
 }
 
 std::set<int> Faults::active() const {
   std::set<int> numbers;
-  for (const auto& [number, windows] : active_) numbers.insert(number);
+  for (const FaultKind& kind : all_faults()) {
+    if (has(kind.number)) numbers.insert(kind.number);
+  }
   return numbers;
 }
 

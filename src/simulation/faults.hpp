@@ -44,15 +44,17 @@ class Faults {
   /// A third of all, each in some windows between the day's begin and `until`.
   static Faults draw(Dice& dice, Duration until);
 
-  [[nodiscard]] bool has(int number) const { return active_.contains(number); }
+  [[nodiscard]] bool has(int number) const { return !windows_of(number).empty(); }
   /// Whether one of its windows is open.
   [[nodiscard]] bool is_open(int number, Duration at) const;
   /// The begins of its windows: for what happens at a moment.
   [[nodiscard]] std::vector<Duration> moments(int number) const;
   void strike(int number) { ++strikes_[number]; }
-  void drop(int number) { active_.erase(number); }
+  void drop(int number) { windows_.at(static_cast<std::size_t>(number)).clear(); }
   /// Another one, all day.
-  void add(int number) { active_[number] = {{Duration{}, Duration::max()}}; }
+  void add(int number) {
+    windows_.at(static_cast<std::size_t>(number)) = {{Duration{}, Duration::max()}};
+  }
   [[nodiscard]] std::set<int> active() const;
   [[nodiscard]] const std::map<int, long>& strikes() const { return strikes_; }
 
@@ -61,7 +63,10 @@ class Faults {
     Duration from;
     Duration to;
   };
-  std::map<int, std::vector<Window>> active_;
+  [[nodiscard]] const std::vector<Window>& windows_of(int number) const {
+    return windows_.at(static_cast<std::size_t>(number));
+  }
+  std::vector<std::vector<Window>> windows_ = std::vector<std::vector<Window>>(81);  // By number.
   std::map<int, long> strikes_;
 };
 

@@ -182,7 +182,7 @@ class Day {
     result.launched = checks_.launch_count();
     result.leaked = static_cast<int>(std::count_if(
         world_.alive.begin(), world_.alive.end(),
-        [&](const std::string& id) { return !world_.disk.instances.contains(InstanceId(id)); }));
+        [&](const auto& one) { return !world_.disk.instances.contains(InstanceId(one.first)); }));
     result.last_launch = checks_.last_launch();
     result.violations = world_.violations;
     result.strikes = world_.faults.strikes();
@@ -249,7 +249,7 @@ class Day {
       checks_.look();
       const bool was_over = std::exchange(is_over_budget_, is_over_budget());
       if (is_over_budget_ && !was_over) world_.faults.strike(78);
-      const TimePoint soon = world_.clock.now() + 5s;
+      const TimePoint soon = world_.clock.now() + 10s;
       const TimePoint due = std::min(world_.next_due().value_or(soon), soon);
       world_.awaited = due;
       Task<> waiting =
@@ -335,11 +335,11 @@ class Day {
     for (const auto& [at, id] : arrivals) {
       if (at > world_.now()) co_await world_.clock.sleep(at - world_.now());
       set_windows();
-      world_.jobs.at(id).is_visible = true;
-      world_.current_jobs.insert(id);
+      SimJob& job = world_.jobs.at(id);
+      job.is_visible = true;
       world_.trace("job arrives", id);
-      if (world_.strikes(32) || world_.strikes(64)) world_.tell_news();
-      world_.tell_news();
+      if (world_.strikes(32) || world_.strikes(64)) world_.tell_news(job);
+      world_.tell_news(job);
     }
   }
 
@@ -357,7 +357,7 @@ class Day {
       job.state = CiJobState::cancelled;
       job.ended_at = world_.now();
       world_.trace("job cancelled", id);
-      world_.tell_news();
+      world_.tell_news(job);
     }
   }
 
@@ -382,6 +382,9 @@ class Day {
     loop_options.cluster = "sim";
     loop_options.region = "us-east-1";
     loop_options.secret = Secret("the cluster's secret");
+    loop_options.make_key = [](const std::string& purpose, const std::string& comment) {
+      return DerivedKey{Secret("OPENSSH PRIVATE KEY " + purpose), "ssh-ed25519 AAAA " + comment};
+    };
     // As seldom as the rules of time allow: a day has many of them.
     loop_options.sweep_every = 25s;
     loop_options.sweep_idle = 50s;

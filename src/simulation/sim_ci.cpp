@@ -19,34 +19,24 @@ Task<Result<std::vector<CiJob>>> SimCi::list_jobs() {
   Task<std::optional<Error>> sending = link_.send("ci list", 30ms);
   const std::optional<Error> unsent = co_await std::move(sending);
   if (unsent) co_return tl::unexpected<Error>(*unsent);
-  news_seen_ = world_.news_count;
+  news_seen_ = world_.changed_jobs.size();
   Result<std::vector<CiJob>> answer = std::vector<CiJob>{};
-  const TimePoint base = world_.clock.now() - world_.now();
-  std::erase_if(world_.current_jobs, [&](const std::string& id) {
-    const SimJob& job = world_.jobs.at(id);
+  std::erase_if(world_.current_jobs, [&](const auto& one) {
+    const SimJob& job = *one.second;
     const bool is_over = job.state == CiJobState::finished || job.state == CiJobState::cancelled;
     return is_over && world_.now() - job.ended_at > kEndedShown;
   });
-  for (const std::string& id : world_.current_jobs) {
-    const SimJob& job = world_.jobs.at(id);
-    CiJob listed;
-    listed.id = job.id;
-    listed.labels = job.labels;
-    listed.repository = job.repository;
-    listed.priority = job.priority;
-    listed.queued_at = base + job.queued_at;
-    listed.time_max = 30min;
-    listed.state = job.state;
-    listed.lease = job.lease;
-    listed.instance = job.instance;
-    answer->push_back(std::move(listed));
+  for (const auto& [id, job] : world_.current_jobs) {
+    answer->push_back(view_of(*job));
     if (world_.strikes(31, 0.1)) answer->push_back(answer->back());
   }
-  // A replica that lags: what was true a listing ago.
-  const bool is_old = world_.strikes(33, 0.2);
-  std::vector<CiJob> fresh = *answer;
-  if (is_old) answer = last_;
-  last_ = std::move(fresh);
+  if (world_.faults.has(33)) {
+    // A replica that lags: what was true a listing ago.
+    const bool is_old = world_.strikes(33, 0.2);
+    std::vector<CiJob> fresh = *answer;
+    if (is_old) answer = last_;
+    last_ = std::move(fresh);
+  }
   if (world_.strikes(36, 0.3)) {
     Error error{ErrorKind::throttled, "429", "too many requests", ""};
     error.retry_after = 5s;
@@ -58,13 +48,37 @@ Task<Result<std::vector<CiJob>>> SimCi::list_jobs() {
   co_return answer;
 }
 
-Task<> SimCi::wait_for_news(Duration time_max) {
-  if (news_seen_ == world_.news_count) {
+CiJob SimCi::view_of(const SimJob& job) const {
+  CiJob view;
+  view.id = job.id;
+  view.labels = job.labels;
+  view.repository = job.repository;
+  view.priority = job.priority;
+  view.queued_at = world_.clock.now() - world_.now() + job.queued_at;
+  view.time_max = 30min;
+  view.state = job.state;
+  view.lease = job.lease;
+  view.instance = job.instance;
+  return view;
+}
+
+Task<CiNews> SimCi::wait_for_news(Duration time_max) {
+  if (news_seen_ == world_.changed_jobs.size()) {
     Task<> waiting = world_.clock.wait(world_.ci_news, time_max);
     co_await std::move(waiting);
   }
-  if (world_.strikes(34)) co_await world_.clock.sleep(time_max);
+  CiNews news;
+  for (; news_seen_ < world_.changed_jobs.size(); ++news_seen_) {
+    news.jobs.push_back(view_of(*world_.changed_jobs.at(news_seen_)));
+  }
+  if (world_.strikes(34)) {
+    co_await world_.clock.sleep(time_max);
+    co_return CiNews{};
+  }
   if (world_.strikes(35)) co_await world_.clock.sleep(world_.dice().between(1s, 8s));
+  // Some servers say only that there is something.
+  if (world_.options().has_faults && world_.dice().hits(0.3)) co_return CiNews{{}, true};
+  co_return news;
 }
 
 Task<Result<WorkOrder>> SimCi::claim(std::string id, LeaseId lease, InstanceId instance) {
@@ -155,9 +169,7 @@ Task<Status> SimCi::finish(std::string id, LeaseId lease, JobResult result) {
         again.outcome = JobOutcome::none;
         ++again.restarts;
         again.runs = again.restarts;
-        world_.jobs.emplace(again.id, again);
-        world_.current_jobs.insert(again.id);
-        world_.tell_news();
+        world_.tell_news(world_.jobs.emplace(again.id, again).first->second);
       }
     }
   }

@@ -97,17 +97,19 @@ class SimCi : public CiServer {
   explicit SimCi(SimWorld& world) : world_(world), link_(world, Link::To::ci) {}
   [[nodiscard]] const std::string& name() const override { return name_; }
   Task<Result<std::vector<CiJob>>> list_jobs() override;
-  Task<> wait_for_news(Duration time_max) override;
+  Task<CiNews> wait_for_news(Duration time_max) override;
   Task<Result<WorkOrder>> claim(std::string job, LeaseId lease, InstanceId instance) override;
   Task<Status> give_back(std::string job, LeaseId lease) override;
   Task<Status> finish(std::string job, LeaseId lease, JobResult result) override;
 
  private:
+  [[nodiscard]] CiJob view_of(const SimJob& job) const;
+
   SimWorld& world_;
   Link link_;
   std::string name_ = "sim";
   std::vector<CiJob> last_;
-  long news_seen_ = 0;  // As of the last listing.
+  std::size_t news_seen_ = 0;  // As of the last listing or news.
 };
 
 /// What was committed outlives the process.

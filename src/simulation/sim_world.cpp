@@ -32,6 +32,11 @@ Duration timer_in(std::string_view text) {
 
 }  // namespace
 
+std::string pool_of(const ec2model::Instance& instance) {
+  const auto tag = instance.tags.find("muster:pool");
+  return tag == instance.tags.end() ? std::string() : tag->second;
+}
+
 SimWorld::SimWorld(Options options, Faults drawn)
     : model(options.cloud, options.seed),
       faults(std::move(drawn)),
@@ -160,7 +165,9 @@ void SimWorld::settle() {
   }
   for (const std::string& id : model.take_ledger_changes()) {
     if (model.ledger().machines().at(id).is_alive()) {
-      alive.insert(id);
+      const ec2model::Instance* instance = model.find(id);
+      alive.insert_or_assign(id, Alive{instance, pool_of(*instance),
+                                       ec2model::find_type(instance->instance_type)->vcpu_count});
     } else {
       alive.erase(id);
     }

@@ -76,6 +76,13 @@ struct SimHost {
   std::map<std::string, Run> runs;  ///< By folder.
 };
 
+/// An instance that costs money.
+struct Alive {
+  const ec2model::Instance* instance = nullptr;
+  std::string pool;
+  int vcpus = 0;
+};
+
 /// Told of what the process under test does to the world, at the moment at which it does.
 class Watcher {
  public:
@@ -106,21 +113,23 @@ class SimWorld {
 
   SimWorld(Options options, Faults faults);
 
-  boost::asio::io_context context;
+  boost::asio::io_context context{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
   VirtualClock clock{context};
   ec2model::Model model;
   Faults faults;
   std::map<std::string, SimJob> jobs;
-  std::set<std::string> current_jobs;  ///< Those that listings show.
+  std::map<std::string, SimJob*> current_jobs;  ///< Those that listings show.
   std::map<InstanceId, SimHost> hosts;
   std::vector<Violation> violations;
-  Duration wall_ahead{};        ///< What the process's machine shows beyond the true time.
-  std::set<std::string> alive;  ///< Instances that cost money, stopped ones too.
+  Duration wall_ahead{};               ///< What the process's machine shows beyond the true time.
+  std::map<std::string, Alive> alive;  ///< Instances that cost money, stopped ones too.
   Event ci_news{context.get_executor()};
-  long news_count = 0;
+  std::vector<const SimJob*> changed_jobs;  ///< The CI server's own doings, oldest first.
 
-  void tell_news() {
-    ++news_count;
+  /// The job is shown from now on, or has changed.
+  void tell_news(SimJob& job) {
+    current_jobs.emplace(job.id, &job);
+    changed_jobs.push_back(&job);
     ci_news.notify_all();
   }
 
@@ -210,7 +219,6 @@ class ProcessClock : public Clock {
   [[nodiscard]] ClockBase base() const override { return {"boot", TimePoint{ahead_}}; }
   [[nodiscard]] Duration monotonic() const override { return world_.clock.monotonic(); }
   Task<> sleep(Duration duration) override { return world_.clock.sleep(duration); }
-  Task<> sleep_quietly(Duration duration) override { return world_.clock.sleep_quietly(duration); }
   Task<> wait(Event& event, Duration time_max) override {
     return world_.clock.wait(event, time_max);
   }
@@ -219,6 +227,9 @@ class ProcessClock : public Clock {
   SimWorld& world_;
   Duration ahead_;
 };
+
+/// By its tag; empty: none.
+std::string pool_of(const ec2model::Instance& instance);
 
 /// Never ends, unless it is cancelled.
 Task<> stand_still(SimWorld& world);

@@ -73,11 +73,12 @@ Task<Result<std::vector<CiJob>>> TestCi::list_jobs() {
   co_return jobs;
 }
 
-Task<> TestCi::wait_for_news(Duration time_max) {
+Task<CiNews> TestCi::wait_for_news(Duration time_max) {
   static_cast<void>(time_max);
   Task<Result<Node>> calling = call("GET", fmt::format("/news?version={}", version_), Node());
   const Result<Node> answer = co_await std::move(calling);
   if (!answer) co_await clock_.sleep(1s);
+  co_return CiNews{{}, true};
 }
 
 Task<Result<WorkOrder>> TestCi::claim(std::string job, LeaseId lease, InstanceId instance) {

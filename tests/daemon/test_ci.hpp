@@ -17,7 +17,7 @@ class TestCi : public CiServer {
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   Task<Result<std::vector<CiJob>>> list_jobs() override;
-  Task<> wait_for_news(Duration time_max) override;
+  Task<CiNews> wait_for_news(Duration time_max) override;
   Task<Result<WorkOrder>> claim(std::string job, LeaseId lease, InstanceId instance) override;
   Task<Status> give_back(std::string job, LeaseId lease) override;
   Task<Status> finish(std::string job, LeaseId lease, JobResult result) override;
