@@ -159,17 +159,17 @@ PlanInputs ControlLoop::plan_inputs() {
 
 /// A listing that says nothing new, which is most of them, leaves the plan as it is.
 void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
-  const PlanInputs inputs = plan_inputs();
   const bool has_news = std::any_of(events.begin(), events.end(), [](const auto& one) {
     return !std::holds_alternative<JobsListed>(one->event) &&
            !std::holds_alternative<JobsTold>(one->event) &&
            !std::holds_alternative<InstancesListed>(one->event) &&
            !std::holds_alternative<MachineSeen>(one->event);
   });
-  const bool is_due = next_plan_ && *next_plan_ <= inputs.now;
-  const bool is_other = !planned_with_ || planned_with_->can_launch != inputs.can_launch ||
-                        planned_with_->knows_claims != inputs.knows_claims;
+  const bool is_due = next_plan_ && *next_plan_ <= parts_.clock.now();
+  const bool is_other = !planned_with_ || planned_with_->can_launch == stop_time_max_.has_value() ||
+                        planned_with_->knows_claims != has_listed_sources();
   if (!has_news && !is_due && !is_other && !controller_.has_changes()) return;
+  const PlanInputs inputs = plan_inputs();
   planned_with_ = inputs;
   next_plan_ = controller_.plan(inputs);
   // Whatever the planner thinks: there is time for others between two of its turns.
@@ -219,7 +219,7 @@ Task<> ControlLoop::wait_committed() {
 }
 
 /// The whole batch again until it is stored: in doubt it has been stored before.
-Task<> ControlLoop::commit(FleetCommit commit) {
+Task<> ControlLoop::commit(const FleetCommit& commit) {
   Duration pause = 50ms;
   while (true) {
     Task<Status> committing = parts_.store.commit(commit);

@@ -105,7 +105,7 @@ class ControlLoop {
   Task<Status> recover();
   Task<> decide();
   void plan(const std::deque<std::shared_ptr<Waiting>>& events);
-  Task<> commit(FleetCommit commit);
+  Task<> commit(const FleetCommit& commit);
   /// Ends when everything that the fleet shows is committed. Whoever acts on what the fleet shows
   /// waits for it first, and looks then.
   Task<> wait_committed();

@@ -39,8 +39,8 @@ struct DayResult {
   std::vector<Violation> violations;
   std::map<int, long> strikes;
   std::set<int> faults;  ///< That the day had, whether they struck or not.
-  std::map<std::string, std::array<long, 3>> points;
-  std::map<std::string, std::array<long, 3>> point_strikes;
+  std::map<std::string, std::array<long, 3>, std::less<>> points;
+  std::map<std::string, std::array<long, 3>, std::less<>> point_strikes;
   std::vector<std::string> trace;
 };
 

@@ -32,8 +32,8 @@ struct Totals {
   long jobs = 0;
   long violations = 0;
   std::map<int, long> strikes;
-  std::map<std::string, std::array<long, 3>> points;
-  std::map<std::string, std::array<long, 3>> point_strikes;
+  std::map<std::string, std::array<long, 3>, std::less<>> points;
+  std::map<std::string, std::array<long, 3>, std::less<>> point_strikes;
   std::uint64_t hash = 0;
 };
 

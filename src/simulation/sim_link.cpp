@@ -25,7 +25,7 @@ bool Link::is_cut() {
   return to_ == To::cloud && world_.strikes(30);
 }
 
-Task<std::optional<Error>> Link::send(std::string what, Duration latency) {
+Task<std::optional<Error>> Link::send(std::string_view what, Duration latency) {
   if (is_over() || world_.reach(what, SimWorld::Point::before)) co_await stand_still(world_);
   const auto stopped = Duration{world_.pause_until_ns} - world_.now();
   if (stopped > 0s) co_await world_.clock.sleep(stopped);
@@ -34,15 +34,15 @@ Task<std::optional<Error>> Link::send(std::string what, Duration latency) {
     if (is_over()) co_await stand_still(world_);
     co_return Error{ErrorKind::unavailable, "", "no connection (simulated)", ""};
   }
-  // Some arrive before anything else can happen.
-  if (world_.dice().hits(0.5)) {
+  // Some arrive before anything else can happen; on a calm day all do.
+  if (world_.options().has_faults && world_.dice().hits(0.5)) {
     co_await world_.clock.sleep(latency);
     if (is_over()) co_await stand_still(world_);
   }
   co_return std::nullopt;
 }
 
-Task<std::optional<Error>> Link::receive(std::string what, Duration latency) {
+Task<std::optional<Error>> Link::receive(std::string_view what, Duration latency) {
   if (is_over() || world_.reach(what, SimWorld::Point::during)) co_await stand_still(world_);
   const bool can_be_lost = to_ == To::cloud || to_ == To::ci;
   if (can_be_lost && world_.strikes(9, 0.05)) {

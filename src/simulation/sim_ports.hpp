@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ports/ci_server.hpp"
@@ -21,10 +22,11 @@ class Link {
   enum class To { cloud, ci, store, machine };
   Link(SimWorld& world, To to) : world_(world), incarnation_(world.incarnation()), to_(to) {}
 
-  /// The request's way: with it the caller may act. Absent error: it has arrived.
-  Task<std::optional<Error>> send(std::string what, Duration latency);
+  /// The request's way: with it the caller may act. Absent error: it has arrived. `what` outlives
+  /// the wait.
+  Task<std::optional<Error>> send(std::string_view what, Duration latency);
   /// The answer's way. Absent error: it has arrived.
-  Task<std::optional<Error>> receive(std::string what, Duration latency);
+  Task<std::optional<Error>> receive(std::string_view what, Duration latency);
   [[nodiscard]] long incarnation() const { return incarnation_; }
 
  private:

@@ -72,9 +72,11 @@ void SimWorld::violate(std::string invariant, std::string text) {
   if (violations.size() < 20) violations.push_back({std::move(invariant), std::move(text), now()});
 }
 
-bool SimWorld::reach(const std::string& what, Point point) {
+bool SimWorld::reach(std::string_view what, Point point) {
   const auto which = static_cast<std::size_t>(point);
-  const bool is_rare = ++points_[what].at(which) <= 10;
+  auto passes = points_.find(what);
+  if (passes == points_.end()) passes = points_.emplace(what, std::array<long, 3>{}).first;
+  const bool is_rare = ++passes->second.at(which) <= 10;
   if (!options_.has_faults || !may_crash || is_crashed_) return is_crashed_;
   const bool is_launch = what == "RunInstances" || what == "CreateFleet";
   const bool is_commit = what == "commit";
@@ -98,7 +100,7 @@ bool SimWorld::reach(const std::string& what, Point point) {
     if (!kind.applies || !faults.is_open(kind.number, now())) continue;
     if (!crash_dice_.hits(kind.chance)) continue;
     faults.strike(kind.number);
-    ++point_strikes_[what].at(which);
+    ++point_strikes_[std::string(what)].at(which);
     static constexpr std::array<const char*, 3> kWhere{"before", "during", "after"};
     trace("crash", what, kWhere.at(which));
     crash();

@@ -99,6 +99,9 @@ class Watcher {
   virtual void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) = 0;
 };
 
+/// Of each commit and call: before, during and after it.
+using PassCounts = std::map<std::string, std::array<long, 3>, std::less<>>;
+
 /// The world around one process under test: cloud, machines, CI server, disk and time, all from one
 /// seed.
 class SimWorld {
@@ -155,7 +158,7 @@ class SimWorld {
   /// Reached before, during and after every commit and call of the process: may crash it.
   enum class Point { before, during, after };
   /// Whether the process has just crashed: its caller never goes on.
-  bool reach(const std::string& what, Point point);
+  bool reach(std::string_view what, Point point);
   [[nodiscard]] long incarnation() const { return incarnation_; }
   void begin_incarnation() {
     ++incarnation_;
@@ -169,12 +172,8 @@ class SimWorld {
     crashed_.notify_all();
   }
   Event& crashed() { return crashed_; }
-  [[nodiscard]] const std::map<std::string, std::array<long, 3>>& crash_points() const {
-    return points_;
-  }
-  [[nodiscard]] const std::map<std::string, std::array<long, 3>>& crash_strikes() const {
-    return point_strikes_;
-  }
+  [[nodiscard]] const PassCounts& crash_points() const { return points_; }
+  [[nodiscard]] const PassCounts& crash_strikes() const { return point_strikes_; }
   bool may_crash = true;
   long pause_until_ns = 0;  ///< The process is stopped (SIGSTOP) until then.
 
@@ -206,8 +205,8 @@ class SimWorld {
   Event crashed_{context.get_executor()};
   Event settled_{context.get_executor()};
   std::multimap<Duration, InstanceId> host_due_;  // When to look at a machine again.
-  std::map<std::string, std::array<long, 3>> points_;
-  std::map<std::string, std::array<long, 3>> point_strikes_;
+  PassCounts points_;
+  PassCounts point_strikes_;
 };
 
 /// The clock of one process: it starts with what its machine shows, and may see that change.
