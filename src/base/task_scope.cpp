@@ -22,8 +22,13 @@ namespace asio = boost::asio;
 struct TaskScope::State {
   explicit State(Executor used) : executor(std::move(used)), all_ended(executor) {}
 
+  struct Child {
+    asio::cancellation_signal signal;
+    std::list<std::shared_ptr<Child>>::iterator place;
+    bool has_ended = false;
+  };
   Executor executor;
-  std::list<asio::cancellation_signal> children;
+  std::list<std::shared_ptr<Child>> children;
   Event all_ended;
 };
 
@@ -31,32 +36,31 @@ TaskScope::TaskScope(Executor executor) : state_(std::make_shared<State>(std::mo
 
 TaskScope::~TaskScope() { MUSTER_CHECK(state_->children.empty()); }
 
-void TaskScope::spawn(Task<> child) {
-  const auto signal = state_->children.emplace(state_->children.end());
-  asio::co_spawn(state_->executor, std::move(child),
-                 asio::bind_cancellation_slot(
-                     signal->slot(), [state = state_, signal](const std::exception_ptr& failure) {
-                       state->children.erase(signal);
-                       if (state->children.empty()) state->all_ended.notify_all();
-                       if (!failure) return;
-                       try {
-                         std::rethrow_exception(failure);
-                       } catch (const boost::system::system_error& error) {
-                         MUSTER_CHECK(error.code() == asio::error::operation_aborted);
-                       }
-                     }));
+void TaskScope::spawn(Task<> task) {
+  const auto child = std::make_shared<State::Child>();
+  child->place = state_->children.insert(state_->children.end(), child);
+  asio::co_spawn(
+      state_->executor, std::move(task),
+      asio::bind_cancellation_slot(child->signal.slot(),
+                                   [state = state_, child](const std::exception_ptr& failure) {
+                                     child->has_ended = true;
+                                     state->children.erase(child->place);
+                                     if (state->children.empty()) state->all_ended.notify_all();
+                                     if (!failure) return;
+                                     try {
+                                       std::rethrow_exception(failure);
+                                     } catch (const boost::system::system_error& error) {
+                                       MUSTER_CHECK(error.code() == asio::error::operation_aborted);
+                                     }
+                                   }));
 }
 
 void TaskScope::cancel() {
   // Each signal is emitted from the loop, so that a child that ends at once does not change the
   // list under our hands.
-  for (asio::cancellation_signal& signal : state_->children) {
-    asio::post(state_->executor, [state = state_, target = &signal] {
-      for (asio::cancellation_signal& alive : state->children) {
-        if (&alive != target) continue;
-        alive.emit(asio::cancellation_type::all);
-        return;
-      }
+  for (const std::shared_ptr<State::Child>& child : state_->children) {
+    asio::post(state_->executor, [child] {
+      if (!child->has_ended) child->signal.emit(asio::cancellation_type::all);
     });
   }
 }

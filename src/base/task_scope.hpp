@@ -17,7 +17,7 @@ class TaskScope {
   TaskScope& operator=(const TaskScope&) = delete;
 
   /// Starts a child at the executor's next turn.
-  void spawn(Task<> child);
+  void spawn(Task<> task);
 
   /// Asks every child to end; their next await throws `operation_aborted`.
   void cancel();

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kLeakMax = 60s;   // T_leak
 constexpr Duration kReactMax = 15s;  // T_react
-constexpr Duration kSettled = 50s;   // After a fault, all is known again.
+constexpr Duration kSettled = 80s;   // After a fault: a call that hangs is given up after 60 s.
 constexpr Duration kLookEvery = 10s;
 constexpr Duration kDecided = 1s;  // Between what is seen and the commit of what follows.
 
@@ -74,8 +74,24 @@ void Checks::look() {
   looked_at_launches_ = launches_;
   if (world_.now() - looked_at_ < kLookEvery) return;
   looked_at_ = world_.now();
+  count_money();
   look_for_leaks();
   look_for_lost_jobs();
+}
+
+void Checks::count_money() {
+  if (config_.limits.usd_per_day.empty()) return;
+  const TimePoint now = world_.clock.now();
+  const TimePoint midnight = std::chrono::floor<std::chrono::days>(now);
+  if (counted_at_ < midnight) usd_today_ = 0;
+  const TimePoint from = std::max(counted_at_, midnight);
+  for (const auto& [id, one] : world_.alive) {
+    const TimePoint since = std::max(from, one.instance->launched_at);
+    if (one.instance->state == ec2model::State::stopped || since >= now) continue;
+    usd_today_ +=
+        one.usd_per_hour * std::chrono::duration<double, std::ratio<3600>>(now - since).count();
+  }
+  counted_at_ = now;
 }
 
 /// I12: what changes the world comes from the one process that runs.
@@ -168,6 +184,14 @@ void Checks::launched(const std::string& id) {
   if (!instance.terminates_on_shutdown ||
       instance.user_data.find("shutdown -h") == std::string::npos) {
     world_.violate("I1", fmt::format("{} has no dead-man timer", id));
+  }
+  count_money();
+  const std::optional<double> most = parse_decimal(config_.limits.usd_per_day);
+  // What was spent, a lost store does not know; when the day begins, not a clock that is wrong.
+  const bool is_excused = store_lost_at_ || world_.faults.has(61);
+  if (most && usd_today_ > *most && !is_excused) {
+    world_.violate("I6", fmt::format("{} was launched when the day had cost ${:.2f} of ${:.2f}", id,
+                                     usd_today_, *most));
   }
   const bool has_secret = instance.user_data.find("PRIVATE KEY") != std::string::npos ||
                           instance.user_data.find("the cluster's secret") != std::string::npos;

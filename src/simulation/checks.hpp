@@ -43,6 +43,7 @@ class Checks : public Watcher {
   void look_for_leaks();
   void look_for_lost_jobs();
   void look_for_excess();
+  void count_money();
   [[nodiscard]] bool has_been_quiet(Duration time) const;
   [[nodiscard]] std::string describe(const std::string& id) const;
 
@@ -60,6 +61,8 @@ class Checks : public Watcher {
   int launches_ = 0;
   int looked_at_launches_ = 0;
   Duration looked_at_{};
+  TimePoint counted_at_{};
+  double usd_today_ = 0;  // What on-demand instances have cost since midnight (UTC), at least.
   std::string last_reasons_;
   Duration last_launch_{};
 };

@@ -157,6 +157,15 @@ TEST_F(ChecksTest, I6SeesMoreInstancesThanThePoolMayHave) {
   EXPECT_EQ(broken(), "I6");
 }
 
+TEST_F(ChecksTest, I6SeesALaunchBeyondTheBudget) {
+  config_.limits.usd_per_day = "0.01";
+  launch();
+  EXPECT_EQ(broken(), "");
+  let_pass(8min);
+  launch();
+  EXPECT_EQ(broken(), "I6");
+}
+
 TEST_F(ChecksTest, I7SeesASecretInUserData) {
   launch([](ec2model::LaunchRequest& request) { request.user_data += "the cluster's secret"; });
   EXPECT_EQ(broken(), "I7");

@@ -165,7 +165,7 @@ class Day {
         incarnation_dice_(options.seed, 4),
         process_dice_(options.seed, 7) {
     plan_.add_jobs(world_, config_);
-    if (world_.faults.has(78) && options.has_faults) config_.limits.usd_per_day = "3.00";
+    if (world_.faults.has(78) && options.has_faults) config_.limits.usd_per_day = "1.00";
     if (world_.faults.has(73) && options.has_faults) add_many_pools();
     if (world_.faults.has(72) && options.has_faults) add_stray_jobs();
   }
@@ -245,6 +245,7 @@ class Day {
   Task<> go_on() {
     while (true) {
       world_.awaited = TimePoint{};
+      if (options_.has_faults) set_windows();
       world_.settle();
       checks_.look();
       const bool was_over = std::exchange(is_over_budget_, is_over_budget());
@@ -334,7 +335,6 @@ class Day {
     for (const auto& [id, job] : world_.jobs) arrivals.emplace(job.arrives_at, id);
     for (const auto& [at, id] : arrivals) {
       if (at > world_.now()) co_await world_.clock.sleep(at - world_.now());
-      set_windows();
       SimJob& job = world_.jobs.at(id);
       job.is_visible = true;
       world_.trace("job arrives", id);
@@ -452,6 +452,14 @@ class Day {
     return next;
   }
 
+  void lose_store() {
+    world_.faults.strike(54);
+    const bool is_deleted = incarnation_dice_.hits(0.5);
+    world_.trace(is_deleted ? "store deleted" : "store restored", "");
+    world_.disk = is_deleted ? SimDisk() : world_.backup;
+    checks_.store_was_lost();
+  }
+
   void act_at_stop(ControlLoop& loop) {
     const auto is_now = [&](int number) {
       const std::vector<Duration> moments = world_.faults.moments(number);
@@ -471,16 +479,7 @@ class Day {
       }
     }
     if (is_now(54)) {
-      world_.faults.strike(54);
-      if (incarnation_dice_.hits(0.5)) {
-        world_.trace("store deleted", "");
-        world_.disk = {};
-        checks_.store_was_lost();
-      } else {
-        world_.trace("store restored", "");
-        world_.disk = world_.backup;
-        checks_.store_was_lost();
-      }
+      lose_store();
     }
     if (is_now(80)) {
       world_.faults.strike(80);
@@ -526,6 +525,9 @@ class Day {
       world_.may_crash = world_.now() < kFaultsUntil - 1h;
       Task<> living = live();
       co_await std::move(living);
+      // The disk may go with the machine that crashes.
+      const bool may_lose = options_.has_faults && world_.faults.is_open(54, world_.now());
+      if (world_.is_crashed() && may_lose && incarnation_dice_.hits(0.3)) lose_store();
       if (world_.now() < until_) co_await world_.clock.sleep(down_for_);
     }
     scope.cancel();

@@ -168,8 +168,10 @@ void SimWorld::settle() {
   for (const std::string& id : model.take_ledger_changes()) {
     if (model.ledger().machines().at(id).is_alive()) {
       const ec2model::Instance* instance = model.find(id);
-      alive.insert_or_assign(id, Alive{instance, pool_of(*instance),
-                                       ec2model::find_type(instance->instance_type)->vcpu_count});
+      const ec2model::InstanceType& type = *ec2model::find_type(instance->instance_type);
+      const double usd = static_cast<double>(type.on_demand_usd_micros) / 1e6;
+      alive.insert_or_assign(id, Alive{instance, pool_of(*instance), type.vcpu_count,
+                                       instance->spot_request.empty() ? usd : 0});
     } else {
       alive.erase(id);
     }

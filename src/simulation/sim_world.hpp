@@ -81,6 +81,7 @@ struct Alive {
   const ec2model::Instance* instance = nullptr;
   std::string pool;
   int vcpus = 0;
+  double usd_per_hour = 0;  ///< Of a spot instance: nothing, its price is not fixed.
 };
 
 /// Told of what the process under test does to the world, at the moment at which it does.
