@@ -59,5 +59,13 @@ TEST(ProblemText, HasPlaceValueRuleAndRemedy) {
             "muster.yml:7:5  pools.linux.imgae: unknown key. Did you mean image?");
 }
 
+TEST(Strong, IsInTheOrderOfItsText) {
+  const std::vector<std::string> texts{"",          "a",        "ab", "abcdefgh",
+                                       "abcdefgha", "abcdefgi", "b",  "\xff"};
+  for (const std::string& a : texts) {
+    for (const std::string& b : texts) EXPECT_EQ(order_of(a, b), a <=> b) << a << " " << b;
+  }
+}
+
 }  // namespace
 }  // namespace muster

@@ -28,7 +28,15 @@ struct TaskScope::State {
     bool has_ended = false;
   };
   Executor executor;
+  void cancel(const std::shared_ptr<Child>& child) const {
+    // From the loop, so that a child that ends at once does not change the list under our hands.
+    asio::post(executor, [child] {
+      if (!child->has_ended) child->signal.emit(asio::cancellation_type::all);
+    });
+  }
+
   std::list<std::shared_ptr<Child>> children;
+  bool is_cancelled = false;
   Event all_ended;
 };
 
@@ -53,16 +61,12 @@ void TaskScope::spawn(Task<> task) {
                                        MUSTER_CHECK(error.code() == asio::error::operation_aborted);
                                      }
                                    }));
+  if (state_->is_cancelled && !child->has_ended) state_->cancel(child);
 }
 
 void TaskScope::cancel() {
-  // Each signal is emitted from the loop, so that a child that ends at once does not change the
-  // list under our hands.
-  for (const std::shared_ptr<State::Child>& child : state_->children) {
-    asio::post(state_->executor, [child] {
-      if (!child->has_ended) child->signal.emit(asio::cancellation_type::all);
-    });
-  }
+  state_->is_cancelled = true;
+  for (const std::shared_ptr<State::Child>& child : state_->children) state_->cancel(child);
 }
 
 Task<> TaskScope::join() {

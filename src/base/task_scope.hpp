@@ -16,7 +16,7 @@ class TaskScope {
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
-  /// Starts a child at the executor's next turn.
+  /// Starts a child. One that comes after `cancel` is cancelled too.
   void spawn(Task<> task);
 
   /// Asks every child to end; their next await throws `operation_aborted`.

@@ -51,6 +51,21 @@ TEST(TaskScope, JoinsWhatItCancelled) {
   EXPECT_TRUE(has_ended);
 }
 
+Task<> spawn_after_cancel(TaskScope* scope, Event* event, bool* has_ended) {
+  scope->cancel();
+  scope->spawn(wait_for_ever(event, has_ended));
+  co_await scope->join();
+}
+
+TEST(TaskScope, CancelsWhatComesAfterItWasCancelled) {
+  asio::io_context context;
+  TaskScope scope(context.get_executor());
+  Event event(context.get_executor());
+  bool has_ended = false;
+  run(context, spawn_after_cancel(&scope, &event, &has_ended));
+  EXPECT_TRUE(has_ended);
+}
+
 Task<> do_nothing() { co_return; }
 
 Task<> race_both(Event* event, bool* has_ended, std::size_t* winner) {

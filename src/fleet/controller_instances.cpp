@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_set>
+#include <vector>
 
 #include "fleet/controller.hpp"
 
@@ -76,6 +76,7 @@ void Controller::add_launched(const Intent& intent, const SeenInstance& made, Ti
   const PoolOffers* offers = market_.offers_of(intent.pool);
   if (offers != nullptr) instance.settings = offers->settings;
   fleet_.add(std::move(instance));
+  place_claim(made.id, now);
 }
 
 /// A launched intent goes with the last of its instances.
@@ -92,14 +93,16 @@ void Controller::forget_intent(const IntentId& id) {
 }
 
 void Controller::on(const InstancesListed& event, TimePoint now) {
-  std::unordered_set<std::string_view> seen;
+  std::vector<std::string_view> seen;
   for (const SeenInstance& one : event.instances) {
-    seen.insert(one.id.value());
+    seen.push_back(one.id.value());
     see(one, now);
   }
   std::vector<InstanceId> missing;
+  std::sort(seen.begin(), seen.end());
   for (const auto& [id, instance] : fleet_.instances()) {
-    if (!seen.contains(id.value())) missing.push_back(id);
+    const bool is_seen = std::binary_search(seen.begin(), seen.end(), id.value());
+    if (!is_seen) missing.push_back(id);
   }
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }
@@ -148,12 +151,7 @@ void Controller::adopt(const SeenInstance& seen, TimePoint now) {
     instance.reason = "found stopped, and nothing knows it";
   }
   fleet_.add(std::move(instance));
-  // Its job was listed before it was: no other may get it in between.
-  for (const auto& [id, claim] : unplaced_claims_) {
-    if (claim.job.instance != seen.id) continue;
-    const UnplacedClaim placed = claim;
-    return claim_found(placed.source, placed.job, now);
-  }
+  place_claim(seen.id, now);
 }
 
 void Controller::see_known(const Instance& known, const SeenInstance& seen, TimePoint now) {

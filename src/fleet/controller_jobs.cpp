@@ -6,7 +6,7 @@
 #include "fleet/controller.hpp"
 #include "fleet/labels.hpp"
 
-// What CI servers say of their jobs. A listing is the truth, webhooks only hasten the next one.
+// What CI servers say of their jobs. A listing is the truth; news brings and ends jobs before it.
 
 namespace muster {
 namespace {
@@ -50,7 +50,9 @@ void Controller::on(const JobsTold& event, TimePoint now) {
     const JobId id = job_id_of(event.source, told.id);
     const Job* job = fleet_.find(id);
     const bool is_over = told.state == CiJobState::cancelled || told.state == CiJobState::finished;
-    if (job == nullptr && told.state == CiJobState::queued) {
+    if (is_over) unplaced_claims_.erase(id);
+    const bool is_claimed = unplaced_claims_.contains(id);
+    if (job == nullptr && told.state == CiJobState::queued && !is_claimed) {
       add_job(id, event.source, told, now);
     } else if (job != nullptr && is_over && !has_ended(*job)) {
       cancel(*job, "its CI server has ended it", now);
@@ -112,15 +114,23 @@ void Controller::list_job(const JobId& id, const std::string& source, const CiJo
 void Controller::claim_found(const std::string& source, const CiJob& listed, TimePoint now) {
   if (fleet_.find(listed.lease) != nullptr) return;
   const JobId id = job_id_of(source, listed.id);
+  if (const Job* known = fleet_.find(id); known != nullptr && known->state != JobState::queued) {
+    unplaced_claims_.erase(id);
+    return;
+  }
   const Instance* instance = fleet_.find(listed.instance);
   const bool can_have_it =
       instance != nullptr && instance->lease.empty() &&
       (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
        instance->phase == InstancePhase::idle);
-  const TimePoint since =
-      unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second.since;
-  // Its machine may not have been found yet.
-  if (!can_have_it && now - since < kClaimGrace) return;
+  UnplacedClaim& claim =
+      unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second;
+  claim.job = listed;
+  if (!can_have_it && now - claim.since < kClaimGrace) {
+    // Its machine may not have been found yet. Until then it is nobody else's.
+    if (fleet_.find(id) != nullptr) fleet_.remove(id);
+    return;
+  }
   unplaced_claims_.erase(id);
   if (fleet_.find(id) == nullptr) add_job(id, source, listed, now);
   const Job job = *fleet_.find(id);
@@ -148,9 +158,19 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   taken.job_count = std::max(1, taken.job_count);
 }
 
+/// A claim that was listed before its machine was known: no other job may get it in between.
+void Controller::place_claim(const InstanceId& id, TimePoint now) {
+  const auto claim = std::find_if(unplaced_claims_.begin(), unplaced_claims_.end(),
+                                  [&](const auto& one) { return one.second.job.instance == id; });
+  if (claim == unplaced_claims_.end()) return;
+  const UnplacedClaim placed = claim->second;
+  claim_found(placed.source, placed.job, now);
+}
+
 void Controller::job_absent(const JobId& id, TimePoint asked_at, TimePoint now) {
   const Job job = *fleet_.find(id);
-  if (job.state != JobState::queued || asked_at < job.changed_at) return;
+  // News of it may be ahead of the listing.
+  if (job.state != JobState::queued || asked_at < job.changed_at + kLate) return;
   if (++fleet_.glance(id).absence_count < kAbsencesToDrop) return;
   fleet_.edit(id).reason = "its CI server has it no more";
   fleet_.edit(id).outcome = JobOutcome::cancelled;

@@ -463,6 +463,84 @@ TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {
   EXPECT_EQ(controller->fleet().find(found.id)->lease, job.lease);
 }
 
+TEST_F(ControllerTest, AJobThatIsClaimedElsewhereWaitsForItsMachine) {
+  start();
+  queue(1);
+  CiJob told = listed.at(0);
+  listed.at(0).state = CiJobState::claimed;
+  listed.at(0).lease = LeaseId("lea-9");
+  listed.at(0).instance = InstanceId("i-9");
+  list();
+  controller->apply(JobsTold{"ci", {told}}, now);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  SeenInstance found;
+  found.id = InstanceId("i-9");
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  controller->apply(InstancesListed{{found}, now}, now);
+  EXPECT_EQ(controller->fleet().find(found.id)->lease, LeaseId("lea-9"));
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j0"))->state, JobState::running);
+}
+
+TEST_F(ControllerTest, AClaimIsForgottenWhenItsJobHasEnded) {
+  start();
+  queue(1);
+  listed.at(0).state = CiJobState::claimed;
+  listed.at(0).lease = LeaseId("lea-9");
+  listed.at(0).instance = InstanceId("i-9");
+  list();
+  CiJob told = listed.at(0);
+  told.state = CiJobState::cancelled;
+  controller->apply(JobsTold{"ci", {told}}, now);
+  SeenInstance found;
+  found.id = InstanceId("i-9");
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  controller->apply(InstancesListed{{found}, now}, now);
+  EXPECT_TRUE(controller->fleet().find(found.id)->lease.empty());
+}
+
+TEST_F(ControllerTest, AnAnsweredLaunchBringsTheMachineOfAClaim) {
+  start();
+  queue(1, "other");
+  plan();
+  CiJob job;
+  job.id = "j";
+  job.labels = {"linux"};
+  job.state = CiJobState::claimed;
+  job.lease = LeaseId("lea-9");
+  job.instance = InstanceId("i-1");
+  listed.push_back(job);
+  list();
+  ASSERT_EQ(answer_launches().at(0), InstanceId("i-1"));
+  EXPECT_EQ(controller->fleet().find(InstanceId("i-1"))->lease, LeaseId("lea-9"));
+}
+
+TEST_F(ControllerTest, NewsBringsAJobOnceAndEndsIt) {
+  start();
+  CiJob job;
+  job.id = "j";
+  job.labels = {"linux"};
+  job.queued_at = now;
+  controller->apply(JobsTold{"ci", {job, job}}, now);
+  controller->apply(JobsTold{"ci", {job}}, now);
+  plan();
+  EXPECT_EQ(planned(), 1);
+  // Listings that lag behind the news.
+  for (int i = 0; i < 3; ++i) {
+    now += 1s;
+    list();
+  }
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j"))->state, JobState::queued);
+  job.state = CiJobState::cancelled;
+  controller->apply(JobsTold{"ci", {job}}, now);
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j"))->state, JobState::dropped);
+  job.state = CiJobState::queued;
+  controller->apply(JobsTold{"ci", {job}}, now);
+  EXPECT_EQ(controller->fleet().find(JobId("ci/j"))->state, JobState::dropped);
+}
+
 TEST_F(ControllerTest, EndedJobsStayEndedWhateverComesLate) {
   start();
   queue(1);

@@ -19,6 +19,7 @@ bool waits_for_room(WaitCause cause) {
     case WaitCause::pool_limit:
     case WaitCause::cluster_limit:
     case WaitCause::vcpu_limit:
+    case WaitCause::budget:
     case WaitCause::quota:
     case WaitCause::launch_freeze: return true;
     default: return false;

@@ -39,7 +39,9 @@ class Clock {
   virtual Task<> sleep(Duration duration) = 0;
 };
 
-/// Starts `work`, and ends when it has ended, at the latest after `limit`, when it is cancelled.
+/// Runs `work`; after `limit` it is cancelled. Ends when it has ended, and throws what it threw
+/// before the limit. Cancelled itself, it cancels `work` and throws, and its caller is from then on
+/// as if it had called `forget_cancellation`.
 Task<> run_for(Clock& clock, Duration limit, Task<> work);
 
 /// Awaits `work` for at most `limit`, then cancels it. Errors: those of `work`, and timeout.

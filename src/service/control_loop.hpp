@@ -157,6 +157,7 @@ class ControlLoop {
   Event terminate_wanted_;
   Event switch_wanted_;
   Event sweep_wanted_;
+  bool is_sweep_wanted_ = false;  // Also while one goes on.
   Event resolve_wanted_;
   long config_version_ = 0;
   std::set<IntentId> launching_;

@@ -165,6 +165,7 @@ Task<> MachineKeeper::watch_end(LeaseId lease, Duration time_max, std::optional<
   while (true) {
     const Lease* held = loop_.fleet().find(lease);
     if (held == nullptr || held->state == LeaseState::reported) co_return;
+    if (*end) co_return;  // Its own end came first.
     if (held->is_cancelled) {
       *end = JobResult{JobOutcome::cancelled, 0, held->reason};
       co_return;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_set>
+#include <vector>
 
 #include "service/control_loop.hpp"
 #include "service/machine_identity.hpp"
@@ -20,7 +20,9 @@ namespace {
 constexpr Duration kListTimeMax = 60s;
 constexpr Duration kCallTimeMax = 30s;
 constexpr Duration kResolveAgain = 15s;
-constexpr Duration kSweepPause = 500ms;        // Ends that come together are seen together.
+constexpr Duration kSweepPause = 500ms;  // Ends that come together are seen together.
+constexpr Duration kNewsLate = 10s;      // Who waits for news longer than asked, hangs.
+constexpr Duration kNewsPause = 50ms;
 constexpr std::size_t kFilterValuesMax = 200;  // EC2: FilterLimitExceeded.
 constexpr std::size_t kTerminateMax = 200;     // Ids a call.
 
@@ -92,15 +94,17 @@ Task<Result<InstancesListed>> ControlLoop::list_cloud() {
         with_deadline(parts_.clock, kListTimeMax, std::move(listing));
     const Result<std::vector<CloudInstance>> found = co_await std::move(bounded);
     if (!found) co_return tl::unexpected<Error>(found.error());
-    std::unordered_set<std::string_view> seen;
+    std::vector<std::string_view> seen;
     for (const CloudInstance& instance : *found) {
       // Machines of `muster exec` are its own; their timer is their net.
       if (instance.tags.contains(kRunTag) || is_of_others(instance)) continue;
-      seen.insert(instance.id.value());
+      seen.push_back(instance.id.value());
       listed.instances.push_back(seen_of(instance));
     }
+    std::sort(seen.begin(), seen.end());
     for (const auto& [id, instance] : fleet().instances()) {
-      if (!seen.contains(id.value())) missing.push_back(id);
+      const bool is_seen = std::binary_search(seen.begin(), seen.end(), id.value());
+      if (!is_seen) missing.push_back(id);
     }
   }
   for (std::size_t begin = 0; begin < missing.size(); begin += kFilterValuesMax) {
@@ -121,6 +125,7 @@ Task<Result<InstancesListed>> ControlLoop::list_cloud() {
 
 Task<> ControlLoop::sweep_forever() {
   while (true) {
+    is_sweep_wanted_ = false;
     Task<Result<InstancesListed>> listing = list_cloud();
     Result<InstancesListed> listed = co_await std::move(listing);
     if (listed) {
@@ -130,9 +135,11 @@ Task<> ControlLoop::sweep_forever() {
       parts_.log.warn("cloud_not_listed", {{"error", listed.error().describe()}});
     }
     const bool is_quiet = fleet().instances().empty() && fleet().intents().empty();
-    Task<> waiting =
-        parts_.clock.wait(sweep_wanted_, is_quiet ? options_.sweep_idle : options_.sweep_every);
-    co_await std::move(waiting);
+    if (!is_sweep_wanted_) {
+      Task<> waiting =
+          parts_.clock.wait(sweep_wanted_, is_quiet ? options_.sweep_idle : options_.sweep_every);
+      co_await std::move(waiting);
+    }
     co_await parts_.clock.sleep(kSweepPause);
   }
 }
@@ -171,14 +178,22 @@ Task<> ControlLoop::ask_forever(CiServer* source) {
 /// What a CI server tells by itself, until all is to be listed again.
 Task<> ControlLoop::follow(CiServer* source) {
   const Duration until = parts_.clock.monotonic() + options_.ask_every;
+  const auto keep = [](Task<CiNews> waiting, std::optional<CiNews>* place) -> Task<> {
+    *place = co_await std::move(waiting);
+  };
   while (parts_.clock.monotonic() < until) {
-    Task<CiNews> waiting = source->wait_for_news(until - parts_.clock.monotonic());
-    CiNews news = co_await std::move(waiting);
-    if (!news.jobs.empty()) {
-      Task<> telling = submit(JobsTold{source->name(), std::move(news.jobs)});
-      co_await std::move(telling);
+    const Duration rest = until - parts_.clock.monotonic();
+    std::optional<CiNews> news;
+    Task<> waiting =
+        run_for(parts_.clock, rest + kNewsLate, keep(source->wait_for_news(rest), &news));
+    co_await std::move(waiting);
+    if (!news || news->needs_listing) co_return;
+    if (news->jobs.empty()) {
+      co_await parts_.clock.sleep(kNewsPause);
+      continue;
     }
-    if (news.needs_listing) co_return;
+    Task<> telling = submit(JobsTold{source->name(), std::move(news->jobs)});
+    co_await std::move(telling);
   }
 }
 
@@ -276,6 +291,7 @@ Task<> ControlLoop::terminate_batch(std::vector<InstanceId> ids) {
     const bool is_waited_for = std::any_of(demand.begin(), demand.end(), [](const auto& one) {
       return waits_for_room(one.second.reason.cause);
     });
+    is_sweep_wanted_ = is_sweep_wanted_ || is_waited_for;
     if (is_waited_for) sweep_wanted_.notify_all();
     co_return;
   }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Duration kLeakMax = 60s;   // T_leak
 constexpr Duration kReactMax = 15s;  // T_react
-constexpr Duration kSettled = 80s;   // After a fault: a call that hangs is given up after 60 s.
+constexpr Duration kSettled = 100s;  // After a fault: a call that hangs is given up after 60 s.
 constexpr Duration kLookEvery = 10s;
 constexpr Duration kDecided = 1s;  // Between what is seen and the commit of what follows.
 
@@ -283,6 +283,9 @@ void Checks::look_for_lost_jobs() {
     const auto group = demand.find({job.tenant, job.repository, job.priority, job.labels});
     return group != demand.end() && group->second.reason.cause != WaitCause::none;
   };
+  std::size_t counted = 0;
+  for (const auto& [key, group] : demand) counted += group.jobs.size();
+  std::size_t waiting = 0;
   for (const auto& [id, job] : world_.current_jobs) {
     const bool waits = job->state == CiJobState::queued;
     if (!waits && unknown_since_.empty()) continue;
@@ -290,6 +293,7 @@ void Checks::look_for_lost_jobs() {
     const bool is_taken =
         known != nullptr && (known->state == JobState::leased || known->state == JobState::running);
     const bool is_waiting = known != nullptr && known->state == JobState::queued;
+    if (is_waiting) ++waiting;
     const bool is_fine = !waits || is_taken || (is_waiting && has_reason(*known));
     if (is_fine) {
       unknown_since_.erase(id);
@@ -300,6 +304,9 @@ void Checks::look_for_lost_jobs() {
     world_.violate("I3", fmt::format("job {} waits, and {}", id,
                                      known == nullptr ? "nothing knows it" : "nothing says why"));
     unknown_since_[id] = world_.now();
+  }
+  if (waiting > counted) {
+    world_.violate("I3", fmt::format("{} jobs wait, and {} are planned for", waiting, counted));
   }
 }
 

@@ -127,7 +127,7 @@ TEST_F(ChecksTest, I3SeesAJobThatWaitsWithoutAReason) {
   add_job("j1");
   let_pass(60s);
   EXPECT_EQ(broken(), "");
-  let_pass(60s);
+  let_pass(90s);
   EXPECT_EQ(broken(), "I3");
 }
 

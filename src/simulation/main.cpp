@@ -185,7 +185,15 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--no-shrink") {
       flags.shrinks = false;
     } else if (flag == "--without") {
-      flags.day.without.insert(static_cast<int>(value()));
+      const int number = static_cast<int>(value());
+      const auto& faults = all_faults();
+      const bool is_known = std::any_of(faults.begin(), faults.end(),
+                                        [&](const FaultKind& one) { return one.number == number; });
+      if (!is_known) {
+        fmt::print(stderr, "X{} is no fault of the simulator\n", number);
+        return 2;
+      }
+      flags.day.without.insert(number);
     } else if (flag == "--busy") {
       flags.day.instances = static_cast<int>(value());
       flags.day.has_faults = false;

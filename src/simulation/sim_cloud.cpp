@@ -156,7 +156,7 @@ std::optional<Error> SimCloud::refusal(const std::string& action) {
 template <class T, class Act>
 Task<Result<T>> SimCloud::call(std::string action, Act act) {
   const Duration latency = world_.dice().between(20ms, 120ms);
-  Task<std::optional<Error>> sending = link_.send(action, latency);
+  Task<std::optional<Error>> sending = link_.send(action.c_str(), latency);
   const std::optional<Error> unsent = co_await std::move(sending);
   if (unsent) co_return tl::unexpected<Error>(*unsent);
   world_.settle();
@@ -173,7 +173,7 @@ Task<Result<T>> SimCloud::call(std::string action, Act act) {
     world_.settle();
   }
   world_.trace(action, result ? "ok" : result.error().code);
-  Task<std::optional<Error>> receiving = link_.receive(action, latency);
+  Task<std::optional<Error>> receiving = link_.receive(action.c_str(), latency);
   const std::optional<Error> lost = co_await std::move(receiving);
   if (lost) co_return tl::unexpected<Error>(*lost);
   co_return result;

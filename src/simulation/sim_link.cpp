@@ -25,7 +25,7 @@ bool Link::is_cut() {
   return to_ == To::cloud && world_.strikes(30);
 }
 
-Task<std::optional<Error>> Link::send(std::string_view what, Duration latency) {
+Task<std::optional<Error>> Link::send(const char* what, Duration latency) {
   if (is_over() || world_.reach(what, SimWorld::Point::before)) co_await stand_still(world_);
   const auto stopped = Duration{world_.pause_until_ns} - world_.now();
   if (stopped > 0s) co_await world_.clock.sleep(stopped);
@@ -42,7 +42,7 @@ Task<std::optional<Error>> Link::send(std::string_view what, Duration latency) {
   co_return std::nullopt;
 }
 
-Task<std::optional<Error>> Link::receive(std::string_view what, Duration latency) {
+Task<std::optional<Error>> Link::receive(const char* what, Duration latency) {
   if (is_over() || world_.reach(what, SimWorld::Point::during)) co_await stand_still(world_);
   const bool can_be_lost = to_ == To::cloud || to_ == To::ci;
   if (can_be_lost && world_.strikes(9, 0.05)) {

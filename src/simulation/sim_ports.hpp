@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "ports/ci_server.hpp"
@@ -24,9 +23,9 @@ class Link {
 
   /// The request's way: with it the caller may act. Absent error: it has arrived. `what` outlives
   /// the wait.
-  Task<std::optional<Error>> send(std::string_view what, Duration latency);
+  Task<std::optional<Error>> send(const char* what, Duration latency);
   /// The answer's way. Absent error: it has arrived.
-  Task<std::optional<Error>> receive(std::string_view what, Duration latency);
+  Task<std::optional<Error>> receive(const char* what, Duration latency);
   [[nodiscard]] long incarnation() const { return incarnation_; }
 
  private:

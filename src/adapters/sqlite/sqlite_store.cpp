@@ -156,14 +156,22 @@ struct SqliteStore::Worker {
   template <class T>
   Task<T> run(std::function<T()> work) {
     std::optional<T> result;
+    std::exception_ptr failure;
+    // Not cancelled: what the thread writes to outlives it.
     co_await asio::async_initiate<const asio::use_awaitable_t<Executor>&, void()>(
-        [&](auto handler) {
-          asio::post(thread, [&, waiter = std::move(handler)]() mutable {
-            result = work();
-            asio::post(home, std::move(waiter));
-          });
+        [this, &work, &result, &failure](auto handler) {
+          asio::post(thread,
+                     [this, &work, &result, &failure, waiter = std::move(handler)]() mutable {
+                       try {
+                         result = work();
+                       } catch (...) {
+                         failure = std::current_exception();
+                       }
+                       asio::post(home, std::move(waiter));
+                     });
         },
         use_task);
+    if (failure) std::rethrow_exception(failure);
     co_return std::move(*result);
   }
 };
