@@ -54,7 +54,7 @@ coverage: ## Which share of each parser's lines the fuzz corpora reach
 simulate: ## Days of fleets under faults, on the virtual clock (DAYS, default 200; SEED, default 1)
 	@tools/setup build
 	@tools/build release fleet_simulation
-	@tests/simulate $(or $(DAYS),200) $(or $(SEED),1)
+	@build/release/fleet_simulation --days $(or $(DAYS),200) --seed $(or $(SEED),1) --processes 2
 
 bugs: ## Bugs on purpose: each must be found by the simulator within a minute (about ten minutes)
 	@tools/setup build

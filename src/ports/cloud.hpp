@@ -68,6 +68,11 @@ struct CloudInstance {
   std::map<std::string, std::string> tags;
 };
 
+/// Whether a call that failed so may have changed something all the same.
+[[nodiscard]] constexpr bool may_have_acted(ErrorKind kind) {
+  return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
+}
+
 /// What became of a launch. Of a fleet, some may have been launched and others refused.
 struct LaunchAnswer {
   struct Refusal {

@@ -168,6 +168,11 @@ Task<> CallBudget::acquire(std::string action, CallPriority priority, int resour
   if (machines != nullptr) machines->level -= resources;
 }
 
+void CallBudget::give_back(const std::string& action, int resources) {
+  Bucket* machines = resources > 0 ? machines_of(action) : nullptr;
+  if (machines != nullptr) machines->level = std::min(machines->size, machines->level + resources);
+}
+
 void CallBudget::throttled(const std::string& action) {
   Bucket& bucket = requests_of(action);
   const double sent_rate = static_cast<double>(bucket.sent.size()) / seconds_of(kMeasured);
@@ -178,10 +183,16 @@ void CallBudget::throttled(const std::string& action) {
 
 Task<Result<LaunchAnswer>> BudgetedCloud::launch(FrozenCall call) {
   const int count = call.count;
-  std::string action = call.action;
+  const std::string action = call.action;
   Task<Result<LaunchAnswer>> launching = cloud_.launch(std::move(call));
-  Task<Result<LaunchAnswer>> within = within_budget(std::move(action), count, std::move(launching));
-  co_return co_await std::move(within);
+  Task<Result<LaunchAnswer>> within = within_budget(action, count, std::move(launching));
+  Result<LaunchAnswer> answer = co_await std::move(within);
+  if (answer) {
+    budget_.give_back(action, count - static_cast<int>(answer->instances.size()));
+  } else if (!may_have_acted(answer.error().kind) && answer.error().kind != ErrorKind::throttled) {
+    budget_.give_back(action, count);
+  }
+  co_return answer;
 }
 
 Task<Result<std::vector<CloudInstance>>> BudgetedCloud::list_instances(InstanceFilter filter) {

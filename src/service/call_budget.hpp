@@ -36,6 +36,9 @@ class CallBudget {
   };
   [[nodiscard]] Room room(const std::string& action);
 
+  /// Tells that a call took so many machines fewer than it had acquired: EC2 counts what it gave.
+  void give_back(const std::string& action, int resources);
+
   /// Tells of an answer that said "too fast".
   void throttled(const std::string& action);
 

@@ -19,14 +19,10 @@ bool is_out_of_room(ErrorKind kind) {
   return kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
 }
 
-bool is_outcome_unknown(ErrorKind kind) {
-  return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
-}
-
 /// Who is turned away at the door learns nothing of an earlier attempt.
 bool tells_that_it_never_was(ErrorKind kind) {
-  return !is_outcome_unknown(kind) && kind != ErrorKind::throttled &&
-         kind != ErrorKind::forbidden && kind != ErrorKind::unauthenticated;
+  return !may_have_acted(kind) && kind != ErrorKind::throttled && kind != ErrorKind::forbidden &&
+         kind != ErrorKind::unauthenticated;
 }
 
 }  // namespace
@@ -41,19 +37,19 @@ Task<Result<LaunchAnswer>> Launcher::send_launch(LaunchIntent intent) {
   // From here on the launch may have been made, whatever becomes of this task.
   unfinished_ = intent;
   Duration pause = 500ms;
-  bool may_have_acted = false;
+  bool is_unknown = false;
   for (int number = 1;; ++number) {
     Task<Result<LaunchAnswer>> sending = parts_.cloud.launch(intent.call);
     Result<LaunchAnswer> launched = co_await std::move(sending);
     if (launched) co_return launched;
     const ErrorKind kind = launched.error().kind;
-    may_have_acted = may_have_acted || is_outcome_unknown(kind);
-    if (tells_that_it_never_was(kind) || (!may_have_acted && kind != ErrorKind::throttled))
+    is_unknown = is_unknown || may_have_acted(kind);
+    if (tells_that_it_never_was(kind) || (!is_unknown && kind != ErrorKind::throttled))
       co_return launched;
     parts_.log.warn("launch_outcome_unknown",
                     {{"attempt", number}, {"error_code", launched.error().code}});
     if (number == kUnknownOutcomeTries) {
-      if (may_have_acted) launched.error().kind = ErrorKind::unavailable;
+      if (is_unknown) launched.error().kind = ErrorKind::unavailable;
       co_return launched;
     }
     co_await parts_.clock.sleep(pause);
@@ -104,8 +100,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, ResolvedPool
   Task<Result<LaunchAnswer>> sending = send_launch(intent);
   const Result<LaunchAnswer> launched = co_await std::move(sending);
   if (!launched) {
-    if (is_outcome_unknown(launched.error().kind))
-      co_return tl::unexpected<Error>(launched.error());
+    if (may_have_acted(launched.error().kind)) co_return tl::unexpected<Error>(launched.error());
     unfinished_.reset();
     Task<Status> noting = parts_.store.set_intent(machine.intent, IntentState::refused, {});
     const Status noted = co_await std::move(noting);

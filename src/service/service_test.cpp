@@ -272,6 +272,17 @@ TEST_F(BudgetTest, CountsMachinesInABucketOfTheirOwn) {
   EXPECT_NEAR(seconds(), 200 / 2.0, 2);
 }
 
+TEST_F(BudgetTest, DoesNotCountMachinesThatEc2DidNotGive) {
+  TaskScope scope(context.get_executor());
+  scope.spawn(take("r", "RunInstances", CallPriority::launch, 1000));
+  EXPECT_TRUE(clock.run(all(&scope)));
+  budget.give_back("RunInstances", 600);
+  TaskScope after(context.get_executor());
+  after.spawn(take("r", "RunInstances", CallPriority::launch, 600));
+  EXPECT_TRUE(clock.run(all(&after)));
+  EXPECT_LT(seconds(), 1);
+}
+
 TEST_F(BudgetTest, LetsTheMoreUrgentGoFirst) {
   TaskScope scope(context.get_executor());
   for (int i = 0; i < 5; ++i) scope.spawn(take("x", "RunInstances", CallPriority::launch, 0));

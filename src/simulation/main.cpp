@@ -1,14 +1,20 @@
 #include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <map>
+#include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "simulation/faults.hpp"
 #include "simulation/fleet_day.hpp"
+#include "simulation/totals.hpp"
 
 // `fleet_simulation --days 200 --seed 7`: that many days of fleets, each drawn from the next seed.
 
@@ -18,6 +24,7 @@ namespace {
 struct Flags {
   long days = 100;
   long seconds = 0;  ///< No further day after this long; 0: all days.
+  long processes = 1;
   std::uint64_t seed = 1;
   DayOptions day;
   bool shows_trace = false;
@@ -25,33 +32,6 @@ struct Flags {
   bool shows_progress = false;
   bool shrinks = true;
 };
-
-struct Totals {
-  long days = 0;
-  long events = 0;
-  long jobs = 0;
-  long violations = 0;
-  std::map<int, long> strikes;
-  std::map<std::string, std::array<long, 3>, std::less<>> points;
-  std::map<std::string, std::array<long, 3>, std::less<>> point_strikes;
-  std::uint64_t hash = 0;
-};
-
-void add(Totals& totals, const DayResult& day) {
-  ++totals.days;
-  totals.events += day.events;
-  totals.jobs += day.jobs;
-  totals.violations += static_cast<long>(day.violations.size());
-  for (const auto& [number, count] : day.strikes) totals.strikes[number] += count;
-  for (const auto& [what, counts] : day.points) {
-    for (std::size_t i = 0; i < counts.size(); ++i) totals.points[what].at(i) += counts.at(i);
-  }
-  for (const auto& [what, counts] : day.point_strikes) {
-    for (std::size_t i = 0; i < counts.size(); ++i)
-      totals.point_strikes[what].at(i) += counts.at(i);
-  }
-  totals.hash = totals.hash * 31 + day.trace_hash;
-}
 
 void tell_failure(const Flags& flags, const DayResult& day) {
   const Violation& first = day.violations.front();
@@ -81,50 +61,7 @@ void tell_failure(const Flags& flags, const DayResult& day) {
   for (std::size_t i = lines.size() - shown; i < lines.size(); ++i) fmt::print("  {}\n", lines[i]);
 }
 
-/// How often each fault struck, and which crash points never did although they exist.
-bool report(const Totals& totals, bool has_faults) {
-  bool is_complete = true;
-  if (has_faults) {
-    fmt::print("strikes:");
-    for (const FaultKind& kind : all_faults()) {
-      const auto found = totals.strikes.find(kind.number);
-      const long count = found == totals.strikes.end() ? 0 : found->second;
-      fmt::print(" X{}:{}", kind.number, count);
-    }
-    fmt::print("\ncrash points (reached, struck; before during after):\n");
-    for (const auto& [what, counts] : totals.points) {
-      const auto struck = totals.point_strikes.find(what);
-      fmt::print("  {:<28}", what);
-      for (std::size_t i = 0; i < counts.size(); ++i) {
-        const long hits = struck == totals.point_strikes.end() ? 0 : struck->second.at(i);
-        fmt::print("  {}/{}", hits, counts.at(i));
-      }
-      fmt::print("\n");
-    }
-    // Fewer days cannot be expected to reach everything.
-    if (totals.days >= 300) {
-      for (const FaultKind& kind : all_faults()) {
-        if (totals.strikes.contains(kind.number)) continue;
-        fmt::print("X{} ({}) never struck\n", kind.number, kind.name);
-        is_complete = false;
-      }
-      for (const auto& [what, counts] : totals.points) {
-        for (std::size_t i = 0; i < counts.size(); ++i) {
-          const auto struck = totals.point_strikes.find(what);
-          const long hits = struck == totals.point_strikes.end() ? 0 : struck->second.at(i);
-          // What is done seldom is seldom interrupted: only many days can be held to it.
-          if (counts.at(i) < 200'000 || hits > 0) continue;
-          fmt::print("no crash {} {}\n", i == 0 ? "before" : i == 1 ? "during" : "after", what);
-          is_complete = false;
-        }
-      }
-    }
-  }
-  return is_complete;
-}
-
-int run(const Flags& flags) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+Totals play(const Flags& flags) {
   Totals totals;
   const auto began = std::chrono::steady_clock::now();
   for (long i = 0; i < flags.days; ++i) {
@@ -134,7 +71,7 @@ int run(const Flags& flags) {
     options.seed = flags.seed + static_cast<std::uint64_t>(i);
     options.keeps_trace = flags.shows_trace;
     const DayResult day = play_day(options);
-    add(totals, day);
+    totals.add(day);
     if (flags.shows_trace) {
       for (const std::string& line : day.trace) fmt::print("{}\n", line);
     }
@@ -150,13 +87,92 @@ int run(const Flags& flags) {
       break;
     }
   }
-  const bool is_complete = report(totals, flags.day.has_faults);
+  return totals;
+}
+
+/// Plays its share of the days in a process of its own, which writes its totals to the pipe.
+struct Share {
+  Flags flags;
+  pid_t process = -1;
+  int pipe = -1;
+};
+
+bool start(Share& share) {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) return false;
+  std::fflush(stdout);
+  share.process = ::fork();
+  if (share.process == 0) {
+    ::close(ends[0]);
+    std::ostringstream text;
+    play(share.flags).write(text);
+    std::fflush(stdout);
+    const std::string told = std::move(text).str();
+    const bool is_told =
+        ::write(ends[1], told.data(), told.size()) == static_cast<ssize_t>(told.size());
+    ::_exit(is_told ? 0 : 1);
+  }
+  ::close(ends[1]);
+  share.pipe = ends[0];
+  return share.process > 0;
+}
+
+/// False if its process did not come to its end.
+bool finish(const Share& share, Totals& totals) {
+  std::string told;
+  std::array<char, 4096> piece{};
+  ssize_t got = 0;
+  while ((got = ::read(share.pipe, piece.data(), piece.size())) > 0)
+    told.append(piece.data(), static_cast<std::size_t>(got));
+  ::close(share.pipe);
+  int status = 0;
+  ::waitpid(share.process, &status, 0);
+  std::istringstream text(told);
+  totals.add(Totals::read(text));
+  if (status == 0) return true;
+  fmt::print("the process of the days from seed {} on ended with status {:#x}\n", share.flags.seed,
+             status);
+  return false;
+}
+
+/// The days in as many processes as are wanted, each with seeds of its own.
+bool play_beside(const Flags& flags, Totals& totals) {
+  std::vector<Share> shares;
+  const long each = (flags.days + flags.processes - 1) / flags.processes;
+  bool is_whole = true;
+  for (long first = 0; first < flags.days; first += each) {
+    Share share{flags};
+    share.flags.seed = flags.seed + static_cast<std::uint64_t>(first);
+    share.flags.days = std::min(each, flags.days - first);
+    if (start(share)) {
+      shares.push_back(share);
+    } else {
+      fmt::print("no process for the days from seed {} on\n", share.flags.seed);
+      is_whole = false;
+    }
+  }
+  for (const Share& share : shares) is_whole = finish(share, totals) && is_whole;
+  return is_whole;
+}
+
+int run(const Flags& flags) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  Totals totals;
+  bool is_fine = true;
+  if (flags.processes > 1) {
+    is_fine = play_beside(flags, totals);
+  } else {
+    totals = play(flags);
+  }
+  if (flags.day.has_faults) is_fine = report(totals) && is_fine;
   if (flags.shows_hash) fmt::print("trace {:016x}\n", totals.hash);
+  if (totals.days < flags.days && totals.violations == 0)
+    fmt::print("time was up after {} of {} days\n", totals.days, flags.days);
   long strikes = 0;
   for (const auto& [number, count] : totals.strikes) strikes += count;
   fmt::print("{} fleet-days, {} jobs, {} events, {} strikes, {} violations\n", totals.days,
              totals.jobs, totals.events, strikes, totals.violations);
-  return totals.violations == 0 && is_complete ? 0 : 1;
+  return totals.violations == 0 && is_fine ? 0 : 1;
 }
 
 int main_with(int argc, char** argv) {
@@ -174,6 +190,8 @@ int main_with(int argc, char** argv) {
       flags.seed = static_cast<std::uint64_t>(value());
     } else if (flag == "--seconds") {
       flags.seconds = value();
+    } else if (flag == "--processes") {
+      flags.processes = std::max(1L, value());
     } else if (flag == "--no-faults") {
       flags.day.has_faults = false;
     } else if (flag == "--trace") {
@@ -209,11 +227,11 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--no-dead-man") {
       flags.day.has_dead_man = false;
     } else {
-      fmt::print(
-          stderr,
-          "fleet_simulation [--days N] [--seed N] [--seconds N] [--no-faults] [--without X]…\n"
-          "  [--trace] [--hash] [--progress] [--no-shrink] [--no-replay] [--no-sweep]\n"
-          "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets]]\n");
+      fmt::print(stderr,
+                 "fleet_simulation [--days N] [--seed N] [--seconds N] [--processes N]\n"
+                 "  [--no-faults] [--without X]… [--trace] [--hash] [--progress] [--no-shrink] "
+                 "[--no-replay] [--no-sweep]\n"
+                 "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets]]\n");
       return 2;
     }
   }
