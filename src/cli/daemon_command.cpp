@@ -2,24 +2,30 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pwd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 
+#include "adapters/http/server.hpp"
 #include "adapters/sqlite/sqlite_store.hpp"
 #include "adapters/ssh/ssh_machine.hpp"
 #include "adapters/system/files.hpp"
 #include "base/task.hpp"
 #include "cli/configuration.hpp"
+#include "cli/daemon_client.hpp"
 #include "cli/errors.hpp"
 #include "cli/job_folder.hpp"
+#include "service/api.hpp"
 #include "service/control_loop.hpp"
+#include "service/journal.hpp"
 #include "service/submit_queue.hpp"
 
 namespace muster::cli {
@@ -97,6 +103,41 @@ Status check_pools(const Config& config) {
   return {};
 }
 
+/// Errors: those of muster.yml; the configuration stays as it is then.
+Status reload(ControlLoop& loop, const CommonFlags& common, const Log& log) {
+  Result<Config> config = load_config(common.config);
+  Status fine = config ? check_pools(*config) : Status(tl::unexpected<Error>(config.error()));
+  const Config& before = loop.controller().config();
+  if (fine && (config->cluster != before.cluster || config->region != before.region)) {
+    fine = fail(ErrorKind::conflict, "cluster and region cannot be changed while the daemon runs",
+                "Stop it first: what runs in the old ones has to end.");
+  }
+  if (!fine) {
+    log.error("config_not_reloaded", {{"error", fine.error().describe()}});
+    if (!config) {
+      fine.error().code = "E0301";
+      fine.error().remedy = "muster config check shows each with its place.";
+    }
+    return fine;
+  }
+  log.info("config_reloaded", {{"pools", config->pools.size()}});
+  loop.post(ConfigReplaced{std::move(*config)});
+  return {};
+}
+
+/// The local socket is the daemon's own user's, and root's.
+ApiCaller authenticate(const HttpServerRequest& request) {
+  if (!request.peer_user) return {};
+  const std::uint32_t user = *request.peer_user;
+  if (user != 0 && user != geteuid()) return {};
+  std::array<char, 4096> room{};
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwuid_r(user, &entry, room.data(), room.size(), &found);
+  return {found == nullptr ? fmt::format("user {}", user) : std::string(entry.pw_name),
+          ApiRole::operator_};
+}
+
 /// The first SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads the
 /// configuration again.
 Task<> watch_signals(ControlLoop* loop, const CommonFlags* common, Duration stop_time, Log log) {
@@ -105,20 +146,7 @@ Task<> watch_signals(ControlLoop* loop, const CommonFlags* common, Duration stop
   while (true) {
     const int number = co_await signals.async_wait(use_task);
     if (number == SIGHUP) {
-      const Result<Config> config = load_config(common->config);
-      const Status fine =
-          config ? check_pools(*config) : Status(tl::unexpected<Error>(config.error()));
-      if (!fine) {
-        log.error("config_not_reloaded", {{"error", fine.error().describe()}});
-        continue;
-      }
-      const Config& before = loop->controller().config();
-      if (config->cluster != before.cluster || config->region != before.region) {
-        log.error("config_not_reloaded", {{"error", "cluster and region need a restart"}});
-        continue;
-      }
-      loop->post(ConfigReplaced{*config});
-      log.info("config_reloaded", {{"pools", config->pools.size()}});
+      static_cast<void>(reload(*loop, *common, log));
       continue;
     }
     if (is_stopping) std::_Exit(kInterrupted);
@@ -170,16 +198,32 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
   options.cluster = config->cluster;
   options.region = around.region().value;
   options.secret = *secret;
+  Journal journal(executor, log);
+  options.on_committed = [&journal, clock = &wiring->clock](const FleetChanges& changes) {
+    journal.note(changes, clock->now());
+  };
   ControlLoop loop(executor,
                    {around.cloud(), around.cloud(), around.cloud(), around.resources(),
                     around.budget(), connector, wiring->docker, **store, **store, sources, output,
                     wiring->clock, wiring->random, log},
                    options, *config);
+  Api api({loop, **store, output, journal, &authenticate,
+           [&loop, common, &log] { return reload(loop, *common, log); }});
+  http::Server server(executor, api, {}, log);
+  auto listening = http::listen_local(executor, daemon_socket());
+  if (!listening) {
+    *exit_code = report(listening.error());
+    co_return;
+  }
   TaskScope beside(executor);
+  beside.spawn(server.serve(std::move(*listening)));
   beside.spawn(watch_signals(&loop, common, stop_time, log));
   beside.spawn(say_when_ready(&loop, &wiring->clock, config, options.region));
   Task<Status> running = loop.run();
   const Status ended = co_await std::move(running);
+  ::unlink(daemon_socket().c_str());
+  Task<> leaving = server.stop(std::chrono::seconds{1});
+  co_await std::move(leaving);
   beside.cancel();
   Task<> joining = beside.join();
   co_await std::move(joining);

@@ -8,7 +8,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 36> kPages{{
+constexpr std::array<ErrorPage, 40> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -123,6 +123,18 @@ constexpr std::array<ErrorPage, 36> kPages{{
      "muster config check", "Add a pool to muster.yml; run one daemon for each region."},
     {"E0603", "No pool fits", "No pool of muster.yml has what the job asks for.",
      "The message names the labels.", "Correct --label or --pool, or the labels of a pool."},
+    {"E0604", "No daemon answers", "No muster daemon runs on this state folder.",
+     "ps shows a muster daemon; MUSTER_STATE names its state folder.",
+     "Start one, or set MUSTER_STATE to the folder of the one that is meant."},
+    {"E0605", "The daemon knows nothing of that name",
+     "There is no such job, step, pool or instance, or it has been forgotten since.",
+     "muster jobs, muster pools and muster instances list what there is.", "Correct the name."},
+    {"E0606", "The daemon will not do that as things are",
+     "A job would be lost, or belongs to a CI server that has to be told.",
+     "The message says what stands in the way.", "Do what the message says."},
+    {"E0607", "The daemon does not know who asks",
+     "Only the user that runs it, and root, may use its local socket.", "id; ls -l on the socket",
+     "Ask as that user."},
 }};
 
 std::string_view code_of_kind(ErrorKind kind) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "service/job_logs.hpp"
 #include "service/job_output.hpp"
 
 namespace muster::cli {
@@ -20,10 +21,13 @@ class JobFolder {
   static void remove_old();
 };
 
-/// Keeps what jobs print in their folders.
-class JobLogs : public JobOutput {
+/// Keeps what jobs print in their folders, and reads it again.
+class JobLogs : public JobOutput, public JobLogReader {
  public:
   std::unique_ptr<RunObserver> open(const Job& job, const LeaseId& lease) override;
+  [[nodiscard]] Result<std::vector<StepLog>> steps_of(const JobId& job) const override;
+  [[nodiscard]] Result<std::string> read(const JobId& job, const std::string& step,
+                                         std::size_t offset, std::size_t bytes_max) const override;
 };
 
 }  // namespace muster::cli

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 
 #include "base/nearest.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon_command.hpp"
 #include "cli/errors.hpp"
+#include "cli/operate_commands.hpp"
 
 namespace muster::cli {
 
@@ -174,6 +176,8 @@ int run(int argc, char** argv) {
       "  muster exec                      run .drone.yml of this folder on a machine of its own\n"
       "  muster daemon                    keep the pools of muster.yml and run jobs on them\n"
       "  muster submit --wait             queue .drone.yml of this folder for the daemon\n"
+      "  muster top                       pools and jobs, live\n"
+      "  muster explain JOB               why a job waits or failed, and what would change it\n"
       "  muster compile                   show what would be run, as JSON\n"
       "  muster config check              check muster.yml\n"
       "  muster help E0412                what an error means\n"};
@@ -297,6 +301,9 @@ int run(int argc, char** argv) {
                              "Examples:\n"
                              "  muster config reference | less\n");
 
+  std::function<int()> chosen;
+  add_operate_commands(app, chosen);
+
   CLI::App* help = app.add_subcommand("help",
                                       "Explain a command or an error code.\n\n"
                                       "Examples:\n"
@@ -313,6 +320,7 @@ int run(int argc, char** argv) {
   if (exec->parsed() && resume->count() > 0) {
     if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
+  if (chosen) return chosen();
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (daemon->parsed()) return run_daemon(common, daemon_flags);
   if (submit->parsed()) return run_submit(common, submit_flags);

@@ -106,13 +106,17 @@ StepLogs::StepLogs(RunObserver& next, std::string folder)
 
 StepLogs::~StepLogs() = default;
 
+std::string StepLogs::file_of(const std::string& step) {
+  // Two names may have one slug.
+  const std::string mark = wire::hex_encode(wire::sha256(step)).substr(0, 6);
+  return fmt::format("{}-{}.log", pipeline::slug(step), mark);
+}
+
 StepLogs::Log& StepLogs::log_of(const std::string& step) {
   std::unique_ptr<Log>& log = logs_[step];
   if (log) return *log;
   log = std::make_unique<Log>();
-  // Two names may have one slug.
-  const std::string mark = wire::hex_encode(wire::sha256(step)).substr(0, 6);
-  const std::string path = fmt::format("{}/steps/{}-{}.log", folder_, pipeline::slug(step), mark);
+  const std::string path = folder_ + "/steps/" + file_of(step);
   log->file = open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   struct stat info{};
   if (log->file >= 0 && fstat(log->file, &info) == 0) {

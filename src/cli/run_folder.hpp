@@ -38,6 +38,9 @@ class StepLogs : public RunObserver {
   /// A log keeps this much of a step; what follows is shown, and not kept.
   static constexpr std::size_t kBytesMax = std::size_t{64} << 20;
 
+  /// The name of a step's log, below the folder's `steps`.
+  [[nodiscard]] static std::string file_of(const std::string& step);
+
   StepLogs(RunObserver& next, std::string folder);
   ~StepLogs() override;
 

@@ -16,6 +16,7 @@ std::vector<TimePoint*> moments_of(FleetSnapshot& snapshot) {
     moments.insert(moments.end(), {&lease.created_at, &lease.started_at});
   }
   for (Intent& intent : snapshot.intents) moments.push_back(&intent.created_at);
+  for (PoolOrder& order : snapshot.pool_orders) moments.push_back(&order.since);
   for (Instance& one : snapshot.instances) {
     moments.insert(moments.end(),
                    {&one.launched_at, &one.phase_since, &one.absent_since, &one.terminated_at});
@@ -43,9 +44,7 @@ long day_of(TimePoint at) {
 }  // namespace
 
 Controller::Controller(Config config, std::uint64_t id_seed)
-    : config_(std::move(config)),
-      ids_(id_seed),
-      planner_({fleet_, config_, market_, ids_, modes_}) {}
+    : config_(std::move(config)), ids_(id_seed), planner_({fleet_, config_, market_, ids_}) {}
 
 const Pool* Controller::find_pool(const PoolName& name) const {
   const auto found = config_.pools.find(name.value());
@@ -127,13 +126,7 @@ void Controller::on(const MachineUnfit& event, TimePoint now) {
                           instance->phase == InstancePhase::booting ||
                           instance->phase == InstancePhase::starting;
   if (was_coming && !instance->is_adopted) market_.boot_failed(instance->pool, event.why, now);
-  if (const Lease* lease = fleet_.find(instance->lease)) {
-    if (lease->state == LeaseState::started) {
-      finish(lease->id, JobOutcome::lost, 0, event.why, now);
-    } else if (lease->state != LeaseState::reported) {
-      give_back(lease->id, event.why, now);
-    }
-  }
+  take_job(*instance, event.why, now);
   terminate(event.instance, event.why, now);
 }
 
@@ -198,9 +191,39 @@ void Controller::on(const ConfigReplaced& event, TimePoint now) {
   planner_.forget_matches();
 }
 
-void Controller::on(const PoolModeSet& event, TimePoint now) {
+void Controller::on(const PoolOrdered& event, TimePoint now) {
+  if (find_pool(event.pool) == nullptr) return;
+  const auto known = fleet_.pool_orders().find(event.pool);
+  const bool is_same = fleet_.mode_of(event.pool) == event.mode;
+  if (is_same && (known == fleet_.pool_orders().end() || event.mode == PoolMode::open)) return;
+  const TimePoint since = is_same ? known->second.since : now;
+  fleet_.set({event.pool, event.mode, since, event.by, event.why});
+}
+
+void Controller::on(const InstanceOrdered& event, TimePoint now) {
+  const Instance* instance = fleet_.find(event.instance);
+  if (instance == nullptr || instance->phase == InstancePhase::gone) return;
+  const std::string why = fmt::format("{} by {}", to_string(event.order), event.by);
+  switch (event.order) {
+    case InstanceOrder::drained:
+      if (instance->phase == InstancePhase::busy || instance->phase == InstancePhase::draining) {
+        fleet_.edit(event.instance).reason = why;
+        return;
+      }
+      return terminate(event.instance, why, now);
+    case InstanceOrder::terminated:
+      take_job(*instance, why, now);
+      return terminate(event.instance, why, now);
+    case InstanceOrder::protected_:
+    case InstanceOrder::unprotected:
+      fleet_.edit(event.instance).is_protected = event.order == InstanceOrder::protected_;
+      return;
+  }
+}
+
+void Controller::on(const MachineTrouble& event, TimePoint now) {
   static_cast<void>(now);
-  modes_[event.pool] = event.mode;
+  if (fleet_.find(event.instance) != nullptr) fleet_.glance(event.instance).trouble = event.what;
 }
 
 // Leases.
@@ -305,6 +328,16 @@ void Controller::finish(const LeaseId& id, JobOutcome outcome, int exit_code,
   if (job != nullptr && job->state == JobState::leased) {
     fleet_.move(copy.job, JobState::running, now);
   }
+}
+
+std::string to_string(InstanceOrder order) {
+  switch (order) {
+    case InstanceOrder::drained: return "drained";
+    case InstanceOrder::terminated: return "terminated";
+    case InstanceOrder::protected_: return "protected";
+    case InstanceOrder::unprotected: return "unprotected";
+  }
+  return "";
 }
 
 JobId job_id_of(const std::string& source, const std::string& ci_id) {

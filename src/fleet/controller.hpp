@@ -57,7 +57,9 @@ class Controller {
   void on(const PoolResolved& event, TimePoint now);
   void on(const InterruptionNoticed& event, TimePoint now);
   void on(const ConfigReplaced& event, TimePoint now);
-  void on(const PoolModeSet& event, TimePoint now);
+  void on(const PoolOrdered& event, TimePoint now);
+  void on(const InstanceOrdered& event, TimePoint now);
+  void on(const MachineTrouble& event, TimePoint now);
 
   // Jobs.
   void list_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint asked_at,
@@ -76,6 +78,8 @@ class Controller {
   void add_launched(const Intent& intent, const SeenInstance& made, TimePoint now);
   void instance_gone(const InstanceId& id, const std::string& why, TimePoint now);
   void terminate(const InstanceId& id, const std::string& why, TimePoint now);
+  /// Takes the job away from an instance that will not do it any more.
+  void take_job(const Instance& instance, const std::string& why, TimePoint now);
   /// After a job: to the next one where the pool reuses its instances, else to its end.
   void free_instance(const Lease& lease, bool was_touched, bool is_fit, TimePoint now);
   void forget_intent(const IntentId& id);
@@ -90,7 +94,6 @@ class Controller {
   Fleet fleet_;
   Market market_;
   IdSource ids_;
-  std::map<PoolName, PoolMode> modes_;
   /// What a CI server says is ours, on a machine that is not known.
   struct UnplacedClaim {
     TimePoint since{};

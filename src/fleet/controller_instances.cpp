@@ -218,16 +218,20 @@ void Controller::instance_gone(const InstanceId& id, const std::string& why, Tim
   if (was_taken) market_.interrupted(instance.offering, now);
   const bool has_failed = is_coming(instance.phase) && !was_taken && !instance.is_adopted;
   if (has_failed) market_.boot_failed(instance.pool, why, now);
-  if (const Lease* lease = fleet_.find(instance.lease)) {
-    if (lease->state == LeaseState::started) {
-      finish(lease->id, JobOutcome::lost, 0, "its instance ended: " + why, now);
-    } else if (lease->state != LeaseState::reported) {
-      give_back(lease->id, "its instance ended: " + why, now);
-    }
-  }
+  take_job(instance, "its instance ended: " + why, now);
   fleet_.move(id, InstancePhase::gone, now);
   fleet_.remove(id);
   forget_intent(instance.intent);
+}
+
+void Controller::take_job(const Instance& instance, const std::string& why, TimePoint now) {
+  const Lease* lease = fleet_.find(instance.lease);
+  if (lease == nullptr || lease->state == LeaseState::reported) return;
+  if (lease->state == LeaseState::started) {
+    finish(lease->id, JobOutcome::lost, 0, why, now);
+  } else {
+    give_back(lease->id, why, now);
+  }
 }
 
 void Controller::terminate(const InstanceId& id, const std::string& why, TimePoint now) {

@@ -55,7 +55,7 @@ void Controller::on(const JobsTold& event, TimePoint now) {
     if (job == nullptr && told.state == CiJobState::queued && !is_claimed) {
       add_job(id, event.source, told, now);
     } else if (job != nullptr && is_over && !has_ended(*job)) {
-      cancel(*job, "its CI server has ended it", now);
+      cancel(*job, told.reason.empty() ? "its CI server has ended it" : told.reason, now);
     }
   }
 }
@@ -97,8 +97,12 @@ void Controller::list_job(const JobId& id, const std::string& source, const CiJo
     add_job(id, source, listed, now);
     return;
   }
-  if (is_over) return cancel(job, "its CI server has ended it", now);
+  if (is_over) {
+    return cancel(job, listed.reason.empty() ? "its CI server has ended it" : listed.reason, now);
+  }
   if (listed.state == CiJobState::claimed && job.state == JobState::queued) {
+    // Asked before it was given back, the listing knows no better.
+    if (asked_at < job.changed_at) return;
     return claim_found(source, listed, now);
   }
   const Lease* lease = fleet_.find(job.lease);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "fleet/explain.hpp"
 #include "fleet/labels.hpp"
 
 namespace muster {
@@ -515,6 +516,79 @@ TEST_F(ControllerTest, AnAnsweredLaunchBringsTheMachineOfAClaim) {
   list();
   ASSERT_EQ(answer_launches().at(0), InstanceId("i-1"));
   EXPECT_EQ(controller->fleet().find(InstanceId("i-1"))->lease, LeaseId("lea-9"));
+}
+
+TEST_F(ControllerTest, AJobThatItsCiServerHasNoMoreIsDroppedByLateListingsAlone) {
+  start();
+  queue(1);
+  listed.clear();
+  const auto state = [&] { return controller->fleet().find(JobId("ci/j0"))->state; };
+  for (int i = 0; i < 4; ++i) {
+    now += 7s;  // The last of them is asked 28 s after the job came.
+    list();
+    EXPECT_EQ(state(), JobState::queued);
+  }
+  now += 7s;
+  list();
+  EXPECT_EQ(state(), JobState::queued) << "one listing may be wrong";
+  now += 7s;
+  list();
+  EXPECT_EQ(state(), JobState::dropped);
+}
+
+TEST_F(ControllerTest, AListingOfBeforeAJobWasGivenBackTakesItFromNobody) {
+  start();
+  queue(1);
+  CiJob old = listed.front();
+  old.state = CiJobState::claimed;
+  old.lease = LeaseId("lea-old");
+  old.instance = InstanceId("i-unknown");
+  const TimePoint asked_at = now - 1s;
+  controller->apply(JobsListed{"ci", {old}, asked_at}, now + 1s);
+  const Job* job = controller->fleet().find(JobId("ci/j0"));
+  ASSERT_NE(job, nullptr);
+  EXPECT_EQ(job->state, JobState::queued);
+}
+
+TEST_F(ControllerTest, APausedPoolStartsNothingAndKeepsWhatIsIdle) {
+  start();
+  controller->apply(PoolOrdered{PoolName("linux"), PoolMode::paused, "ann", "image"}, now);
+  queue(1);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  const Explanation why = explain(*controller, *controller->fleet().find(JobId("ci/j0")), now);
+  EXPECT_EQ(why.cause, "paused");
+  EXPECT_EQ(why.change, "muster pool resume linux");
+  EXPECT_NE(why.headline.find("by ann: \"image\""), std::string::npos) << why.headline;
+  const FleetChanges changes = controller->take_changes();
+  ASSERT_EQ(changes.pool_orders.size(), 1U);
+  Controller next(config, 8);
+  FleetSnapshot stored;
+  stored.pool_orders = changes.pool_orders;
+  next.restore(std::move(stored), now);
+  EXPECT_EQ(next.fleet().mode_of(PoolName("linux")), PoolMode::paused);
+  controller->apply(PoolOrdered{PoolName("linux"), PoolMode::open, "ann", ""}, now);
+  plan();
+  EXPECT_EQ(planned(), 1);
+}
+
+TEST_F(ControllerTest, ADrainedInstanceEndsWithItsJobAndATerminatedOneAtOnce) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  plan();
+  ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::busy);
+  const LeaseId lease = controller->fleet().find(id)->lease;
+  controller->apply(LeaseAccepted{lease}, now);
+  controller->apply(LeaseStarting{lease}, now);
+  controller->apply(InstanceOrdered{id, InstanceOrder::drained, "ann"}, now);
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::busy);
+  controller->apply(InstanceOrdered{id, InstanceOrder::terminated, "ann"}, now);
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+  EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::lost);
+  EXPECT_EQ(controller->fleet().find(lease)->reason, "terminated by ann");
 }
 
 TEST_F(ControllerTest, NewsBringsAJobOnceAndEndsIt) {

@@ -34,6 +34,7 @@ struct CiJob {
   CiJobState state = CiJobState::queued;
   LeaseId lease;        ///< Of a claimed one.
   InstanceId instance;  ///< Of a claimed one, where the CI server keeps it.
+  std::string reason;   ///< Of a cancelled one, for people; may be empty.
 };
 
 /// An instance as the cloud has it.
@@ -153,15 +154,41 @@ struct ConfigReplaced {
   Config config;
 };
 
-struct PoolModeSet {
+/// A person pauses, drains or resumes a pool.
+struct PoolOrdered {
   PoolName pool;
   PoolMode mode = PoolMode::open;
+  std::string by;
+  std::string why;
+};
+
+/// What a person wants of an instance.
+enum class InstanceOrder {
+  drained,     ///< It takes no further job, and ends when it has none.
+  terminated,  ///< It ends now; a job that runs there is lost.
+  protected_,  ///< It is never ended for want of jobs.
+  unprotected,
+};
+
+/// `drained`, `terminated`, `protected`, `unprotected`
+[[nodiscard]] std::string to_string(InstanceOrder order);
+
+struct InstanceOrdered {
+  InstanceId instance;
+  InstanceOrder order = InstanceOrder::drained;
+  std::string by;
+};
+
+/// Why there is no way into a machine that is coming, for people.
+struct MachineTrouble {
+  InstanceId instance;
+  std::string what;
 };
 
 using FleetEvent =
     std::variant<JobsListed, JobsTold, LaunchAnswered, InstancesListed, MachineReady, MachineSeen,
                  MachineUnfit, LeaseAccepted, LeaseStarting, LeaseGivenBack, LeaseFinished,
                  LeaseReported, TerminateAccepted, PowerRefused, PoolResolved, InterruptionNoticed,
-                 ConfigReplaced, PoolModeSet>;
+                 ConfigReplaced, PoolOrdered, InstanceOrdered, MachineTrouble>;
 
 }  // namespace muster

@@ -62,7 +62,16 @@ TimePoint begin_of(long day) { return TimePoint{std::chrono::days{day}}; }
 bool FleetChanges::empty() const {
   return jobs.empty() && instances.empty() && leases.empty() && intents.empty() &&
          removed_jobs.empty() && removed_instances.empty() && removed_leases.empty() &&
-         removed_intents.empty() && !spending;
+         removed_intents.empty() && pool_orders.empty() && !spending;
+}
+
+std::string to_string(PoolMode mode) {
+  switch (mode) {
+    case PoolMode::open: return "open";
+    case PoolMode::paused: return "paused";
+    case PoolMode::draining: return "draining";
+  }
+  return "";
 }
 
 void Fleet::restore(FleetSnapshot snapshot) {
@@ -70,6 +79,7 @@ void Fleet::restore(FleetSnapshot snapshot) {
   for (Instance& instance : snapshot.instances) add(std::move(instance));
   for (Lease& lease : snapshot.leases) add(std::move(lease));
   for (Intent& intent : snapshot.intents) add(std::move(intent));
+  for (PoolOrder& order : snapshot.pool_orders) set(std::move(order));
   spending_ = snapshot.spending;
   static_cast<void>(take_changes());
 }
@@ -79,6 +89,7 @@ void Fleet::mark_all_changed() {
   for (const auto& [id, instance] : instances_) changed_instances_.insert(id);
   for (const auto& [id, lease] : leases_) changed_leases_.insert(id);
   for (const auto& [id, intent] : intents_) changed_intents_.insert(id);
+  for (const auto& [pool, order] : pool_orders_) changed_pool_orders_.insert(pool);
 }
 
 const Job* Fleet::find(const JobId& id) const { return find_in(jobs_, id); }
@@ -86,7 +97,7 @@ const Instance* Fleet::find(const InstanceId& id) const { return find_in(instanc
 const Lease* Fleet::find(const LeaseId& id) const { return find_in(leases_, id); }
 const Intent* Fleet::find(const IntentId& id) const { return find_in(intents_, id); }
 
-Demand::Key Fleet::key_of(const Job& job) {
+Demand::Key key_of(const Job& job) {
   return {job.tenant, job.repository, job.priority, job.labels};
 }
 
@@ -263,7 +274,8 @@ void Fleet::remove(const IntentId& id) {
 bool Fleet::has_changes() const {
   return !changed_jobs_.empty() || !changed_instances_.empty() || !changed_leases_.empty() ||
          !changed_intents_.empty() || !removed_jobs_.empty() || !removed_instances_.empty() ||
-         !removed_leases_.empty() || !removed_intents_.empty() || is_spending_changed_;
+         !removed_leases_.empty() || !removed_intents_.empty() || !changed_pool_orders_.empty() ||
+         is_spending_changed_;
 }
 
 FleetChanges Fleet::take_changes() {
@@ -276,9 +288,21 @@ FleetChanges Fleet::take_changes() {
   out.removed_instances = take(removed_instances_);
   out.removed_leases = take(removed_leases_);
   out.removed_intents = take(removed_intents_);
+  out.pool_orders = take(pool_orders_, changed_pool_orders_);
   if (is_spending_changed_) out.spending = spending_;
   is_spending_changed_ = false;
   return out;
+}
+
+void Fleet::set(PoolOrder order) {
+  changed_pool_orders_.insert(order.pool);
+  const PoolName pool = order.pool;
+  pool_orders_.insert_or_assign(pool, std::move(order));
+}
+
+PoolMode Fleet::mode_of(const PoolName& pool) const {
+  const auto found = pool_orders_.find(pool);
+  return found == pool_orders_.end() ? PoolMode::open : found->second.mode;
 }
 
 const Supply& Fleet::supply_of(const SizedPool& pool) const {

@@ -48,13 +48,42 @@ struct Demand {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   std::set<std::pair<TimePoint, JobId>> jobs;
-  WaitReason reason;
+  WaitReason reason;         ///< Why the last of them waits.
+  int coming_count = 0;      ///< So many, the oldest, count on instances that come.
+  WaitReason coming_reason;  ///< What they wait for.
+
+  /// Why the job that so many of the group are older than waits.
+  [[nodiscard]] const WaitReason& reason_of(int older) const {
+    return older < coming_count ? coming_reason : reason;
+  }
 };
+
+/// What a waiting job waits with.
+[[nodiscard]] Demand::Key key_of(const Job& job);
 
 /// What was spent on one day (UTC).
 struct DaySpending {
   long day = 0;            ///< Days since 1970.
   double usd_settled = 0;  ///< For instances that are gone.
+};
+
+/// Whether a pool takes jobs and keeps machines.
+enum class PoolMode {
+  open,      ///< As its configuration says.
+  paused,    ///< Jobs wait, idle instances stay, nothing is launched.
+  draining,  ///< Jobs wait, idle instances end, nothing is launched.
+};
+
+/// `open`, `paused`, `draining`
+[[nodiscard]] std::string to_string(PoolMode mode);
+
+/// What a person has said of a pool. It outlives restarts.
+struct PoolOrder {
+  PoolName pool;
+  PoolMode mode = PoolMode::open;
+  TimePoint since{};
+  std::string by;
+  std::string why;  ///< In the person's words; may be empty.
 };
 
 /// Rows that have changed, as they are now.
@@ -67,6 +96,7 @@ struct FleetChanges {
   std::vector<InstanceId> removed_instances;
   std::vector<LeaseId> removed_leases;
   std::vector<IntentId> removed_intents;
+  std::vector<PoolOrder> pool_orders;
   std::optional<DaySpending> spending;
 
   [[nodiscard]] bool empty() const;
@@ -78,6 +108,7 @@ struct FleetSnapshot {
   std::vector<Instance> instances;
   std::vector<Lease> leases;
   std::vector<Intent> intents;
+  std::vector<PoolOrder> pool_orders;
   DaySpending spending;
 };
 
@@ -119,6 +150,11 @@ class Fleet {
   void remove(const LeaseId& id);
   void remove(const IntentId& id);
 
+  void set(PoolOrder order);
+  /// What people have said of pools.
+  [[nodiscard]] const std::map<PoolName, PoolOrder>& pool_orders() const { return pool_orders_; }
+  [[nodiscard]] PoolMode mode_of(const PoolName& pool) const;
+
   /// What has changed since the last call.
   [[nodiscard]] FleetChanges take_changes();
   [[nodiscard]] bool has_changes() const;
@@ -149,7 +185,6 @@ class Fleet {
   void count(const Instance& instance, int sign);
   void count(const Intent& intent, int sign);
   void settle(const Instance& instance, TimePoint now);
-  static Demand::Key key_of(const Job& job);
 
   std::map<JobId, Job> jobs_;
   std::map<InstanceId, Instance> instances_;
@@ -166,6 +201,8 @@ class Fleet {
   std::set<std::pair<TimePoint, JobId>> ended_;
   std::set<JobId> open_;
   DaySpending spending_;
+  std::map<PoolName, PoolOrder> pool_orders_;
+  std::set<PoolName> changed_pool_orders_;
   std::set<JobId> changed_jobs_, removed_jobs_;
   std::set<InstanceId> changed_instances_, removed_instances_;
   std::set<LeaseId> changed_leases_, removed_leases_;

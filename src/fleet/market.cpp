@@ -108,6 +108,11 @@ void Market::boot_failed(const PoolName& pool, const std::string& why, TimePoint
       now + doubled(kCircuitOpen, circuit.failures - kBootFailuresMax, kCircuitOpenMax);
 }
 
+std::string Market::last_failure(const PoolName& pool) const {
+  const auto found = circuits_.find(pool);
+  return found == circuits_.end() ? std::string() : found->second.text;
+}
+
 void Market::boot_worked(const PoolName& pool) { circuits_.erase(pool); }
 
 double Market::Choice::usd_max() const {

@@ -37,11 +37,7 @@ const Pool* Planner::find_pool(const PoolName& name) const {
   return found == parts_.config.pools.end() ? nullptr : &found->second;
 }
 
-PoolMode Planner::mode_of(const PoolName& name) const {
-  if (parts_.modes.empty()) return PoolMode::open;
-  const auto found = parts_.modes.find(name);
-  return found == parts_.modes.end() ? PoolMode::open : found->second;
-}
+PoolMode Planner::mode_of(const PoolName& name) const { return parts_.fleet.mode_of(name); }
 
 std::vector<SizedPool> Planner::pools_for(const std::vector<std::string>& labels) const {
   std::vector<std::pair<int, SizedPool>> found;
@@ -156,8 +152,11 @@ std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
       const bool may_go = inputs_.knows_claims && now_ - instance.contact_at > 2min;
       return may_go ? end("found by its tags, and not to be reached") : now_ + 1min;
     }
-    parts_.market.boot_failed(instance.pool, "it was not usable in time", now_);
-    return end("was not usable within boot_timeout");
+    const std::string trouble = instance.trouble.empty() ? "" : ": " + instance.trouble;
+    parts_.market.boot_failed(
+        instance.pool, fmt::format("{} was not usable in time{}", instance.id.value(), trouble),
+        now_);
+    return end("was not usable within boot_timeout" + trouble);
   }
   const bool is_idle = instance.phase == InstancePhase::idle;
   const bool is_busy = instance.phase == InstancePhase::busy;
@@ -334,6 +333,13 @@ void Planner::count_supply() {
   }
 }
 
+void Planner::Cursor::count_on(int count, WaitReason why) {
+  std::advance(next, count);
+  coming_count += count;
+  coming_reason = why;
+  reason = std::move(why);
+}
+
 /// Lets waiting jobs count on what comes, and wishes for what is missing.
 void Planner::place(Cursor& cursor, int count) {
   for (const SizedPool& at : cursor.pools) {
@@ -342,15 +348,14 @@ void Planner::place(Cursor& cursor, int count) {
     const int used = std::min(coming, count);
     coming -= used;
     waiting_[at] += used;
-    std::advance(cursor.next, used);
     tenant_active_[cursor.key->tenant] += used;
     const Supply& supply = parts_.fleet.supply_of(at);
     const bool is_booting = !supply.booting.empty();
-    cursor.reason = {is_booting ? WaitCause::booting : WaitCause::launching,
-                     is_booting
-                         ? fmt::format("an instance of pool {} is on its way", at.pool.value())
-                         : fmt::format("an instance of pool {} was asked for", at.pool.value()),
-                     now_, std::nullopt};
+    const std::string& name = at.pool.value();
+    cursor.count_on(used, {is_booting ? WaitCause::booting : WaitCause::launching,
+                           is_booting ? fmt::format("an instance of pool {} is on its way", name)
+                                      : fmt::format("an instance of pool {} was asked for", name),
+                           now_, std::nullopt, name});
     return;
   }
   std::optional<WaitReason> first_reason;
@@ -367,11 +372,11 @@ void Planner::place(Cursor& cursor, int count) {
         fmt::format("{} job{} for [{}]", cursor.demand->jobs.size(),
                     cursor.demand->jobs.size() == 1 ? "" : "s", join_labels(cursor.key->labels)));
     waiting_[at] += wished;
-    std::advance(cursor.next, wished);
     tenant_active_[cursor.key->tenant] += wished;
-    cursor.reason = {WaitCause::launching,
-                     fmt::format("an instance of pool {} is being launched", at.pool.value()), now_,
-                     std::nullopt};
+    const std::string& name = at.pool.value();
+    cursor.count_on(wished, {WaitCause::launching,
+                             fmt::format("an instance of pool {} is being launched", name), now_,
+                             std::nullopt, name});
     return;
   }
   cursor.is_blocked = true;
@@ -396,15 +401,15 @@ void Planner::place_waiting() {
 }
 
 void Planner::note_reasons() {
+  const auto keep = [&](WaitReason& kept, WaitReason& found) {
+    const TimePoint since = kept.cause == found.cause ? kept.since : now_;
+    kept = std::move(found);
+    kept.since = since;
+  };
   for (Cursor& cursor : cursors_) {
-    WaitReason& kept = cursor.demand->reason;
-    if (kept.cause == cursor.reason.cause) {
-      kept.text = cursor.reason.text;
-      kept.next = cursor.reason.next;
-      continue;
-    }
-    kept = cursor.reason;
-    kept.since = now_;
+    keep(cursor.demand->reason, cursor.reason);
+    keep(cursor.demand->coming_reason, cursor.coming_reason);
+    cursor.demand->coming_count = cursor.coming_count;
   }
 }
 

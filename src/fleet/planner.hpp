@@ -40,9 +40,6 @@ struct PlanInputs {
   bool knows_claims = true;  ///< Every CI server has said which jobs are whose.
 };
 
-/// What people have said of a pool.
-enum class PoolMode { open, paused, draining };
-
 /// Decides what the fleet does next: which job gets which instance, what is launched where, what
 /// ends. Demand is counted per set of labels, never pinned to one instance. It changes the fleet;
 /// everything it does not do has a reason, kept with the demand.
@@ -53,7 +50,6 @@ class Planner {
     const Config& config;
     Market& market;
     IdSource& ids;
-    const std::map<PoolName, PoolMode>& modes;
   };
   explicit Planner(Parts parts) : parts_(parts) {}
 
@@ -65,6 +61,9 @@ class Planner {
 
   /// The pools for jobs with these labels, the one to be asked first in front.
   [[nodiscard]] std::vector<SizedPool> pools_for(const std::vector<std::string>& labels) const;
+
+  /// Whether ended instances, as long as they count, keep idle ones from being launched.
+  [[nodiscard]] bool is_idle_short() const { return is_idle_short_; }
 
   /// Takes launches of before a restart into account.
   void remember_launch(TimePoint at, int count) { launched_.emplace_back(at, count); }
@@ -86,6 +85,10 @@ class Planner {
     std::set<std::pair<TimePoint, JobId>>::const_iterator next;
     bool is_blocked = false;
     WaitReason reason;
+    int coming_count = 0;
+    WaitReason coming_reason;
+
+    void count_on(int count, WaitReason why);
   };
   struct Wish {
     int count = 0;
@@ -148,6 +151,7 @@ class Planner {
   std::map<PoolName, int> wished_;
   std::map<std::string, int> tenant_active_;
   int wished_total_ = 0;
+  bool is_idle_short_ = false;
   int short_by_ = 0;  // Jobs for which limits of the cluster leave no room.
   long wished_vcpus_ = 0;
   double wished_usd_ = 0;

@@ -93,7 +93,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
                           std::optional<TimePoint> next = std::nullopt) {
     if (count >= room.count) return;
     room.count = std::max(0, count);
-    room.reason = {cause, describe(), now_, next};
+    room.reason = {cause, describe(), now_, next, at.pool.value()};
   };
   if (pool == nullptr) return {0, {WaitCause::no_pool, "its pool is gone", now_, std::nullopt}};
   const std::string& name = at.pool.value();
@@ -147,7 +147,9 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   if (room.count <= 0) return room;
   const Market::Choice choice = parts_.market.choose(*pool, at.size, now_);
   if (choice.offerings.empty()) {
-    return {0, choice.reason};
+    WaitReason reason = choice.reason;
+    reason.pool = name;
+    return {0, std::move(reason)};
   }
   const int vcpus = choice.vcpus_max();
   if (limits.vcpus > 0) {
@@ -215,6 +217,7 @@ int Planner::target_of(const PoolName& pool) const {
 }
 
 void Planner::fill_idle() {
+  is_idle_short_ = false;
   for (const auto& [name, pool] : parts_.config.pools) {
     const int target = target_of(pool.name);
     if (target + pool.stopped_count == 0 || mode_of(pool.name) != PoolMode::open) continue;
@@ -229,6 +232,7 @@ void Planner::fill_idle() {
     const Room room = room_for(at);
     may_change_at(room.reason.next);
     const int count = std::min(missing, room.count);
+    is_idle_short_ = is_idle_short_ || (count < missing && waits_for_room(room.reason.cause));
     if (count <= 0) continue;
     wish_for(at, count, fmt::format("{} idle are wanted", wanted));
   }
@@ -299,7 +303,8 @@ void Planner::launch_for(const SizedPool& at, const Wish& wish) {
         std::find(cursor.pools.begin(), cursor.pools.end(), at) != cursor.pools.end();
     if (!is_here) continue;
     cursor.reason = {WaitCause::throttled, "the account's rate of launches is used up", now_,
-                     room.next};
+                     room.next, at.pool.value()};
+    cursor.coming_reason = cursor.reason;
   }
 }
 

@@ -44,6 +44,7 @@ struct WaitReason {
   std::string text;
   TimePoint since{};
   std::optional<TimePoint> next;
+  std::string pool{};  ///< Whose instance it waits for; may be empty.
 };
 
 }  // namespace muster

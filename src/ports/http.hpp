@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,8 @@ struct HttpServerRequest {
   std::string body;
   std::string peer_address;   ///< Numeric, without port.
   std::string local_address;  ///< Where it arrived.
+  /// Of a local socket: the user at the other end, as the kernel says.
+  std::optional<std::uint32_t> peer_user{};
 };
 
 struct HttpServerResponse {

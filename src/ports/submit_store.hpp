@@ -43,6 +43,8 @@ class SubmitStore {
   virtual Task<Status> give_back_submitted(std::string id, LeaseId lease) = 0;
   /// Ends it, if the lease has it, and drops what was sealed. Errors: conflict.
   virtual Task<Status> finish_submitted(SubmittedJob ended) = 0;
+  /// It need not begin, or is to end; one that was ended already stays as it is. Errors: not_found.
+  virtual Task<Status> cancel_submitted(std::string id, std::string why, TimePoint now) = 0;
   /// A number that changes when another process has written.
   virtual Task<Result<long>> submit_version() = 0;
 };

@@ -188,7 +188,9 @@ Task<Result<LaunchAnswer>> BudgetedCloud::launch(FrozenCall call) {
   Task<Result<LaunchAnswer>> within = within_budget(action, count, std::move(launching));
   Result<LaunchAnswer> answer = co_await std::move(within);
   if (answer) {
-    budget_.give_back(action, count - static_cast<int>(answer->instances.size()));
+    // Too few for want of room, or because its own count is behind ours: half of the rest finds
+    // out.
+    budget_.give_back(action, (count - static_cast<int>(answer->instances.size())) / 2);
   } else if (!may_have_acted(answer.error().kind) && answer.error().kind != ErrorKind::throttled) {
     budget_.give_back(action, count);
   }

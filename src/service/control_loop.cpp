@@ -163,7 +163,8 @@ void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
     return !std::holds_alternative<JobsListed>(one->event) &&
            !std::holds_alternative<JobsTold>(one->event) &&
            !std::holds_alternative<InstancesListed>(one->event) &&
-           !std::holds_alternative<MachineSeen>(one->event);
+           !std::holds_alternative<MachineSeen>(one->event) &&
+           !std::holds_alternative<MachineTrouble>(one->event);
   });
   const bool is_due = next_plan_ && *next_plan_ <= parts_.clock.now();
   const bool is_other = !planned_with_ || planned_with_->can_launch == stop_time_max_.has_value() ||
@@ -205,6 +206,7 @@ Task<> ControlLoop::decide() {
     is_ahead_ = false;
     committed_.notify_all();
     act_on(changes.changes);
+    if (options_.on_committed && !changes.changes.empty()) options_.on_committed(changes.changes);
     for (const auto& one : taken) {
       one->is_done = true;
       one->done.notify_all();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -64,6 +65,8 @@ class ControlLoop {
     bool replays_intents = true;  ///< Open launches are asked for again after a restart, not
                                   ///< given up.
     bool sweeps = true;           ///< Instances are found by their tags.
+    /// Is told of what was committed.
+    std::function<void(const FleetChanges&)> on_committed;
   };
 
   ControlLoop(Executor executor, Parts parts, Options options, Config config);

@@ -220,6 +220,10 @@ Task<> MachineKeeper::bring_up() {
       co_await std::move(telling);
       co_return;
     }
+    if (std::string trouble = error.describe(); trouble != trouble_) {
+      trouble_ = std::move(trouble);
+      loop_.post(MachineTrouble{id_, trouble_});
+    }
     if (!is_retryable(error.kind) || error.code.empty()) machine_.reset();
     // Where nobody answered, time enough has gone by.
     if (error.kind == ErrorKind::timeout) continue;

@@ -60,7 +60,8 @@ class MachineKeeper {
   std::optional<DerivedKey> own_key_;
   std::string host_keys_;  ///< By which it was recognised.
   TimePoint wound_at_{};
-  int failures_ = 0;  ///< In a row, of talking to it.
+  std::string trouble_;  // As last told.
+  int failures_ = 0;     ///< In a row, of talking to it.
 };
 
 /// Where a job's own files are on its machine.

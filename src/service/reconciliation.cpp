@@ -187,13 +187,14 @@ Task<> ControlLoop::follow(CiServer* source) {
     Task<> waiting =
         run_for(parts_.clock, rest + kNewsLate, keep(source->wait_for_news(rest), &news));
     co_await std::move(waiting);
-    if (!news || news->needs_listing) co_return;
-    if (news->jobs.empty()) {
+    if (!news) co_return;
+    if (!news->jobs.empty()) {
+      Task<> telling = submit(JobsTold{source->name(), std::move(news->jobs)});
+      co_await std::move(telling);
+    } else if (!news->needs_listing) {
       co_await parts_.clock.sleep(kNewsPause);
-      continue;
     }
-    Task<> telling = submit(JobsTold{source->name(), std::move(news->jobs)});
-    co_await std::move(telling);
+    if (news->needs_listing) co_return;
   }
 }
 
@@ -288,9 +289,10 @@ Task<> ControlLoop::terminate_batch(std::vector<InstanceId> ids) {
     co_await std::move(telling);
     // Until the cloud shows them ended they count towards every limit.
     const auto& demand = fleet().demand();
-    const bool is_waited_for = std::any_of(demand.begin(), demand.end(), [](const auto& one) {
-      return waits_for_room(one.second.reason.cause);
-    });
+    const bool is_waited_for = controller_.planner().is_idle_short() ||
+                               std::any_of(demand.begin(), demand.end(), [](const auto& one) {
+                                 return waits_for_room(one.second.reason.cause);
+                               });
     is_sweep_wanted_ = is_sweep_wanted_ || is_waited_for;
     if (is_waited_for) sweep_wanted_.notify_all();
     co_return;

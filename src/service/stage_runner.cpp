@@ -417,7 +417,13 @@ void StageRunner::count(const StageStep& step, const StepResult& result) {
   if (result.outcome == StepOutcome::passed && result.exit_code == kExitSkipRest) {
     has_skipped_rest_ = true;
   }
-  if (result.outcome == StepOutcome::failed) has_failed_ = true;
+  if (result.outcome == StepOutcome::failed) {
+    has_failed_ = true;
+    if (failed_step_.empty()) {
+      failed_step_ = step.name;
+      failed_code_ = result.exit_code;
+    }
+  }
   const bool has_broken =
       result.outcome == StepOutcome::failed || result.outcome == StepOutcome::ignored;
   if (has_broken && step.failure == FailurePolicy::fail_fast) fails_fast_ = true;
@@ -544,6 +550,8 @@ Task<Result<StageResult>> StageRunner::run(pipeline::Stage stage, std::vector<St
   if (has_failed_) result.outcome = StageOutcome::failed;
   if (!first_error_.empty()) result.outcome = StageOutcome::errored;
   result.error = first_error_;
+  result.failed_step = failed_step_;
+  result.failed_code = failed_code_;
   result.is_machine_lost = is_of_lost_machine(first_error_);
   co_return result;
 }

@@ -25,6 +25,8 @@ enum class StageOutcome { passed, failed, errored, killed };
 struct StageResult {
   StageOutcome outcome = StageOutcome::passed;
   std::string error;             ///< Of the first step that could not be run.
+  std::string failed_step;       ///< The first that failed.
+  int failed_code = 0;           ///< Its exit code.
   bool is_machine_lost = false;  ///< Whether that step's machine went away under it.
 };
 
@@ -113,6 +115,8 @@ class StageRunner {
   bool has_skipped_rest_ = false;
   bool fails_fast_ = false;
   std::string first_error_;
+  std::string failed_step_;
+  int failed_code_ = 0;
 };
 
 }  // namespace muster

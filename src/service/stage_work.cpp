@@ -39,7 +39,9 @@ Result<pipeline::Stage> stage_of(const WorkOrder& order) {
 JobResult result_of(const StageResult& stage) {
   switch (stage.outcome) {
     case StageOutcome::passed: return {JobOutcome::passed, 0, ""};
-    case StageOutcome::failed: return {JobOutcome::failed, 1, stage.error};
+    case StageOutcome::failed:
+      return {JobOutcome::failed, stage.failed_code,
+              fmt::format("step {} exited with {}", stage.failed_step, stage.failed_code)};
     case StageOutcome::killed: return {JobOutcome::cancelled, 0, stage.error};
     case StageOutcome::errored: break;
   }

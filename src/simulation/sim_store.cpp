@@ -27,6 +27,7 @@ void write(SimDisk& disk, const FleetCommit& commit) {
   put(disk.intents, changes.intents, changes.removed_intents);
   for (const auto& [id, call] : commit.calls) disk.calls[id] = call;
   for (const IntentId& id : changes.removed_intents) disk.calls.erase(id);
+  for (const PoolOrder& order : changes.pool_orders) disk.pool_orders[order.pool] = order;
   if (changes.spending) disk.spending = *changes.spending;
   if (commit.clock) disk.clock = *commit.clock;
   disk.is_new = false;
@@ -41,8 +42,8 @@ Task<Result<StoredFleet>> SimStore::load_fleet() {
   if (unsent) co_return tl::unexpected<Error>(*unsent);
   const SimDisk& disk = world_.disk;
   StoredFleet loaded;
-  loaded.fleet = {values_of(disk.jobs), values_of(disk.instances), values_of(disk.leases),
-                  values_of(disk.intents), disk.spending};
+  loaded.fleet = {values_of(disk.jobs),    values_of(disk.instances),   values_of(disk.leases),
+                  values_of(disk.intents), values_of(disk.pool_orders), disk.spending};
   loaded.calls = disk.calls;
   loaded.clock = disk.clock;
   loaded.is_new = disk.is_new;

@@ -55,6 +55,7 @@ struct SimDisk {
   std::map<LeaseId, Lease> leases;
   std::map<IntentId, Intent> intents;
   std::map<IntentId, FrozenCall> calls;
+  std::map<PoolName, PoolOrder> pool_orders;
   DaySpending spending;
   ClockBase clock;
   bool is_new = true;

@@ -234,6 +234,9 @@ Task<Result<HttpResponse>> CurlTransport::send(HttpRequest request) {
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, millis(transfer.request.connect_time_max));
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, millis(transfer.request.time_max));
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());
+  if (!options_.unix_socket.empty()) {
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options_.unix_socket.c_str());
+  }
   if (!options_.ca_bundle.empty()) {
     curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_bundle.c_str());
   }

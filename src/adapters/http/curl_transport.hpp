@@ -10,7 +10,8 @@ namespace muster::http {
 
 struct CurlOptions {
   std::string user_agent = "muster/" MUSTER_VERSION;
-  std::string ca_bundle;  ///< A PEM file; empty: the system's.
+  std::string ca_bundle;    ///< A PEM file; empty: the system's.
+  std::string unix_socket{};  ///< All requests go there, whatever host they name; empty: by TCP.
 };
 
 /// HTTP/1.1 out by libcurl: connections are reused, certificates and host names are verified,

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/http/write.hpp>
 #include <optional>
@@ -26,9 +29,11 @@ namespace {
 using Parser = beast::http::request_parser<beast::http::string_body>;
 using Response = beast::http::response<beast::http::string_body>;
 
+using Stream = beast::basic_stream<asio::generic::stream_protocol>;
+
 constexpr auto kTuple = asio::as_tuple(use_task);
 
-HttpServerRequest convert(const Parser::value_type& message, const tcp::socket& socket) {
+HttpServerRequest convert(const Parser::value_type& message) {
   HttpServerRequest request;
   request.method = std::string(message.method_string());
   request.target = std::string(message.target());
@@ -36,9 +41,6 @@ HttpServerRequest convert(const Parser::value_type& message, const tcp::socket& 
     request.headers.emplace_back(field.name_string(), field.value());
   }
   request.body = message.body();
-  boost::system::error_code ignored;
-  request.peer_address = socket.remote_endpoint(ignored).address().to_string();
-  request.local_address = socket.local_endpoint(ignored).address().to_string();
   return request;
 }
 
@@ -66,7 +68,7 @@ bool is_protocol_error(const boost::system::error_code& error) {
 }
 
 /// Sends the beginning of an answer and leaves.
-Task<> send_part(beast::tcp_stream& stream, HttpServerResponse answer) {
+Task<> send_part(Stream& stream, HttpServerResponse answer) {
   const std::size_t bytes_max = *answer.bytes_max;
   const Response response = convert(std::move(answer), 11, false, false);
   std::ostringstream text;
@@ -88,7 +90,30 @@ Server::Server(Executor executor, HttpHandler& handler, ServerLimits limits, con
       log_(log),
       connections_(std::move(executor)) {}
 
-Task<> Server::serve(tcp::acceptor acceptor) {
+Server::Ends Server::ends_of(const tcp::socket& socket) {
+  boost::system::error_code ignored;
+  return {socket.remote_endpoint(ignored).address().to_string(),
+          socket.local_endpoint(ignored).address().to_string(), std::nullopt};
+}
+
+Server::Ends Server::ends_of(const asio::local::stream_protocol::socket& socket) {
+  Ends ends;
+  ucred who{};
+  socklen_t size = sizeof who;
+  auto& handle = const_cast<asio::local::stream_protocol::socket&>(socket);
+  if (getsockopt(handle.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0)
+    ends.peer_user = who.uid;
+  return ends;
+}
+
+Task<> Server::serve(tcp::acceptor acceptor) { return accept(std::move(acceptor)); }
+
+Task<> Server::serve(asio::local::stream_protocol::acceptor acceptor) {
+  return accept(std::move(acceptor));
+}
+
+template <class Acceptor>
+Task<> Server::accept(Acceptor acceptor) {
   while (true) {
     auto [error, socket] = co_await acceptor.async_accept(kTuple);
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
@@ -104,14 +129,18 @@ Task<> Server::serve(tcp::acceptor acceptor) {
       log_.warn("connection_refused", {{"connections", connections_.size()}});
       continue;
     }
-    boost::system::error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    connections_.spawn(converse(std::move(socket)));
+    Ends ends = ends_of(socket);
+    if constexpr (std::is_same_v<Acceptor, tcp::acceptor>) {
+      boost::system::error_code ignored;
+      socket.set_option(tcp::no_delay(true), ignored);
+    }
+    connections_.spawn(
+        converse(asio::generic::stream_protocol::socket(std::move(socket)), std::move(ends)));
   }
 }
 
-Task<> Server::converse(tcp::socket socket) {
-  beast::tcp_stream stream(std::move(socket));
+Task<> Server::converse(asio::generic::stream_protocol::socket socket, Ends ends) {
+  Stream stream(std::move(socket));
   beast::flat_buffer buffer;
   while (!is_stopping_) {
     Parser parser;
@@ -149,7 +178,10 @@ Task<> Server::converse(tcp::socket socket) {
     } else {
       keeps_alive = parser.get().keep_alive();
       is_head = parser.get().method() == beast::http::verb::head;
-      HttpServerRequest request = convert(parser.get(), stream.socket());
+      HttpServerRequest request = convert(parser.get());
+      request.peer_address = ends.peer_address;
+      request.local_address = ends.local_address;
+      request.peer_user = ends.peer_user;
       stream.expires_never();
       ++answering_count_;
       answer = co_await handler_.handle(std::move(request));
@@ -178,7 +210,7 @@ Task<> Server::converse(tcp::socket socket) {
     if (!goes_on) break;
   }
   boost::system::error_code ignored;
-  stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
 Task<> Server::stop(Duration grace) {
@@ -212,6 +244,28 @@ Result<tcp::acceptor> listen(const Executor& executor, const std::string& addres
                 "Give another port, or 0 for a free one.");
   }
   return acceptor;
+}
+
+Result<asio::local::stream_protocol::acceptor> listen_local(const Executor& executor,
+                                                            const std::string& path) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
+    return fail(ErrorKind::invalid_input,
+                fmt::format("{} is too long for a socket: {} bytes, and {} is the most", path,
+                            path.size(), sizeof(sockaddr_un::sun_path) - 1),
+                "Set MUSTER_STATE to a folder with a shorter path.");
+  }
+  ::unlink(path.c_str());
+  boost::system::error_code error;
+  asio::local::stream_protocol::acceptor acceptor(executor);
+  acceptor.open(asio::local::stream_protocol(), error);
+  // Nobody else, from the first moment on.
+  const mode_t before = ::umask(0177);
+  if (!error) acceptor.bind(asio::local::stream_protocol::endpoint(path), error);
+  ::umask(before);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) return acceptor;
+  return fail(ErrorKind::unavailable, fmt::format("cannot listen on {}: {}", path, error.message()),
+              "Set MUSTER_STATE to a folder that can be written.");
 }
 
 Result<tcp::acceptor> listen_on_device(const Executor& executor, const std::string& device,

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <memory>
 #include <string>
 
@@ -29,12 +31,24 @@ class Server {
 
   /// Accepts on the socket until cancelled.
   Task<> serve(boost::asio::ip::tcp::acceptor acceptor);
+  Task<> serve(boost::asio::local::stream_protocol::acceptor acceptor);
 
   /// Ends open connections: those that answer a request get `grace` for it.
   Task<> stop(Duration grace);
 
  private:
-  Task<> converse(boost::asio::ip::tcp::socket socket);
+  /// The two ends of a connection.
+  struct Ends {
+    std::string peer_address;
+    std::string local_address;
+    std::optional<std::uint32_t> peer_user;
+  };
+  static Ends ends_of(const boost::asio::ip::tcp::socket& socket);
+  static Ends ends_of(const boost::asio::local::stream_protocol::socket& socket);
+
+  template <class Acceptor>
+  Task<> accept(Acceptor acceptor);
+  Task<> converse(boost::asio::generic::stream_protocol::socket socket, Ends ends);
 
   Executor executor_;
   HttpHandler& handler_;
@@ -48,6 +62,11 @@ class Server {
 /// A listening socket. Errors: invalid_input (no such address), conflict (in use).
 [[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen(const Executor& executor,
                                                             const std::string& address, int port);
+
+/// A listening local socket, which only its owner may connect to; a file that is there goes.
+/// Errors: invalid_input (the path is too long), unavailable.
+[[nodiscard]] Result<boost::asio::local::stream_protocol::acceptor> listen_local(
+    const Executor& executor, const std::string& path);
 
 /// A listening socket on every address of one network device, and on no other. Errors: conflict.
 [[nodiscard]] Result<boost::asio::ip::tcp::acceptor> listen_on_device(const Executor& executor,

@@ -118,6 +118,14 @@ Status write(Connection& to, const Lease& lease) {
   return {};
 }
 
+Status write(Connection& to, const PoolOrder& order) {
+  const auto changed = to.change(
+      "INSERT OR REPLACE INTO fleet_pool VALUES (?,?,?,?,?)",
+      {order.pool.value(), to_string(order.mode), count_of(order.since), order.by, order.why});
+  if (!changed) return tl::unexpected<Error>(changed.error());
+  return {};
+}
+
 /// The frozen call is written once, with the row; afterwards only what may change is.
 Status write(Connection& to, const Intent& intent, const FrozenCall* call) {
   if (call == nullptr) {
@@ -230,6 +238,20 @@ Status read_leases(Connection& in, std::vector<Lease>& to) {
   return asked ? sound : asked;
 }
 
+PoolMode mode_of(const std::string& name) {
+  for (const PoolMode mode : {PoolMode::paused, PoolMode::draining}) {
+    if (to_string(mode) == name) return mode;
+  }
+  return PoolMode::open;
+}
+
+Status read_pool_orders(Connection& in, std::vector<PoolOrder>& to) {
+  return in.query("SELECT pool, mode, since, who, why FROM fleet_pool", {}, [&](const Row& row) {
+    to.push_back({PoolName(row.text(0)), mode_of(row.text(1)), time_of(row.integer(2)), row.text(3),
+                  row.text(4)});
+  });
+}
+
 Status read_intents(Connection& in, StoredFleet& to) {
   Status sound;
   const Status asked = in.query("SELECT * FROM fleet_intent", {}, [&](const Row& row) {
@@ -268,6 +290,7 @@ Result<StoredFleet> read_fleet(Connection& in) {
     if (Status done = read_instances(in, stored.fleet.instances); !done) return done;
     if (Status done = read_leases(in, stored.fleet.leases); !done) return done;
     if (Status done = read_intents(in, stored); !done) return done;
+    if (Status done = read_pool_orders(in, stored.fleet.pool_orders); !done) return done;
     Status timed = in.query("SELECT boot, began FROM fleet_clock", {}, [&](const Row& row) {
       stored.is_new = false;
       stored.clock = {row.text(0), time_of(row.integer(1))};
@@ -292,6 +315,7 @@ Status write_fleet(Connection& to, const FleetCommit& commit) {
   if (Status done = write_all(to, changes.jobs); !done) return done;
   if (Status done = write_all(to, changes.instances); !done) return done;
   if (Status done = write_all(to, changes.leases); !done) return done;
+  if (Status done = write_all(to, changes.pool_orders); !done) return done;
   for (const Intent& intent : changes.intents) {
     const FrozenCall* call = nullptr;
     for (const auto& [id, frozen] : commit.calls) {

@@ -6,7 +6,7 @@
 namespace muster::sqlite {
 
 /// Each step from one version of the schema to the next. What was released is never changed.
-inline constexpr std::array<std::string_view, 3> kMigrations{
+inline constexpr std::array<std::string_view, 4> kMigrations{
     "CREATE TABLE launch_intent ("
     " id TEXT PRIMARY KEY, run TEXT NOT NULL, cluster TEXT NOT NULL, pool TEXT NOT NULL,"
     " region TEXT NOT NULL, action TEXT NOT NULL, body TEXT NOT NULL, token TEXT NOT NULL,"
@@ -59,6 +59,10 @@ inline constexpr std::array<std::string_view, 3> kMigrations{
     " created_at INTEGER NOT NULL, lease TEXT NOT NULL, instance TEXT NOT NULL,"
     " outcome INTEGER NOT NULL, exit_code INTEGER NOT NULL, reason TEXT NOT NULL,"
     " ended_at INTEGER NOT NULL) STRICT;"
-    "CREATE INDEX submitted_job_open ON submitted_job (created_at) WHERE ended_at = 0;"};
+    "CREATE INDEX submitted_job_open ON submitted_job (created_at) WHERE ended_at = 0;",
+
+    "CREATE TABLE fleet_pool ("
+    " pool TEXT PRIMARY KEY, mode TEXT NOT NULL, since INTEGER NOT NULL, who TEXT NOT NULL,"
+    " why TEXT NOT NULL) STRICT, WITHOUT ROWID;"};
 
 }  // namespace muster::sqlite

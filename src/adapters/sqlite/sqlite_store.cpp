@@ -298,6 +298,12 @@ Task<Status> SqliteStore::finish_submitted(SubmittedJob ended) {
       [ended = std::move(ended)](Connection& in) { return finish_submitted_in(in, ended); });
 }
 
+Task<Status> SqliteStore::cancel_submitted(std::string id, std::string why, TimePoint now) {
+  return run<Status>([id = std::move(id), why = std::move(why), now](Connection& in) {
+    return cancel_submitted_in(in, id, why, now);
+  });
+}
+
 Task<Result<long>> SqliteStore::submit_version() {
   return run<Result<long>>([](Connection& in) -> Result<long> {
     long version = 0;

@@ -47,6 +47,7 @@ class SqliteStore : public Store, public RunStore, public FleetStore, public Sub
   Task<Status> claim_submitted(std::string id, LeaseId lease, InstanceId instance) override;
   Task<Status> give_back_submitted(std::string id, LeaseId lease) override;
   Task<Status> finish_submitted(SubmittedJob ended) override;
+  Task<Status> cancel_submitted(std::string id, std::string why, TimePoint now) override;
   Task<Result<long>> submit_version() override;
 
  private:

@@ -105,6 +105,24 @@ Status give_back_submitted_in(Connection& in, const std::string& id, const Lease
   return {};
 }
 
+Status cancel_submitted_in(Connection& in, const std::string& id, const std::string& why,
+                           TimePoint now) {
+  const auto waiting = in.change(
+      "UPDATE submitted_job SET state = 'finished', outcome = ?, reason = ?, ended_at = ?,"
+      " sealed = '' WHERE id = ? AND state = 'queued'",
+      {static_cast<std::int64_t>(JobOutcome::cancelled), why, now.time_since_epoch().count(), id});
+  if (!waiting) return tl::unexpected<Error>(waiting.error());
+  if (*waiting > 0) return {};
+  const auto running = in.change(
+      "UPDATE submitted_job SET state = 'cancelled', reason = ? WHERE id = ? AND state = 'claimed'",
+      {why, id});
+  if (!running) return tl::unexpected<Error>(running.error());
+  if (*running > 0) return {};
+  const Result<SubmittedJob> known = find_submitted_in(in, id);
+  if (!known) return tl::unexpected<Error>(known.error());
+  return {};
+}
+
 Status finish_submitted_in(Connection& in, const SubmittedJob& ended) {
   const auto finished = in.change(
       "UPDATE submitted_job SET state = 'finished', outcome = ?, exit_code = ?, reason = ?,"

@@ -12,6 +12,8 @@ namespace muster::sqlite {
                                         const InstanceId& instance);
 [[nodiscard]] Status give_back_submitted_in(Connection& in, const std::string& id,
                                             const LeaseId& lease);
+[[nodiscard]] Status cancel_submitted_in(Connection& in, const std::string& id,
+                                         const std::string& why, TimePoint now);
 [[nodiscard]] Status finish_submitted_in(Connection& in, const SubmittedJob& ended);
 
 }  // namespace muster::sqlite

@@ -1,0 +1,110 @@
+#include "cli/daemon_client.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
+
+#include "cli/configuration.hpp"
+#include "wire/encoding.hpp"
+#include "wire/json.hpp"
+
+namespace muster::cli {
+namespace {
+
+http::CurlOptions options() {
+  http::CurlOptions options;
+  options.unix_socket = daemon_socket();
+  return options;
+}
+
+ErrorKind kind_of(const std::string& code) {
+  if (code == "invalid_input") return ErrorKind::invalid_input;
+  if (code == "unauthenticated") return ErrorKind::unauthenticated;
+  if (code == "forbidden") return ErrorKind::forbidden;
+  if (code == "not_found") return ErrorKind::not_found;
+  if (code == "conflict") return ErrorKind::conflict;
+  if (code == "throttled") return ErrorKind::throttled;
+  if (code == "unavailable") return ErrorKind::unavailable;
+  if (code == "timeout") return ErrorKind::timeout;
+  return ErrorKind::corrupt;
+}
+
+/// Of `muster help`; empty: that of its kind.
+std::string page_of(const std::string& code) {
+  if (code == "not_found") return "E0605";
+  if (code == "conflict") return "E0606";
+  if (code == "forbidden") return "E0607";
+  return "";
+}
+
+}  // namespace
+
+std::string daemon_socket() { return state_folder() + "/api.sock"; }
+
+std::string path_segment(const std::string& text) { return wire::percent_encode(text); }
+
+DaemonClient::DaemonClient() : transport_(wiring_.context.get_executor(), options()) {}
+
+Result<Node> DaemonClient::get(const std::string& path, Duration time_max) {
+  HttpRequest request;
+  request.url = "http://muster/api/v1" + path;
+  request.time_max = time_max;
+  return send(std::move(request));
+}
+
+Result<Node> DaemonClient::post(const std::string& path, const std::string& reason) {
+  HttpRequest request;
+  request.method = "POST";
+  request.url = "http://muster/api/v1" + path;
+  request.time_max = std::chrono::seconds{60};
+  if (!reason.empty()) {
+    Node body = Node::mapping();
+    body.set("reason", Node::string(reason));
+    request.body = wire::to_json(body);
+  }
+  return send(std::move(request));
+}
+
+void DaemonClient::sleep(Duration time) {
+  wiring_.context.restart();
+  boost::asio::co_spawn(wiring_.context, wiring_.clock.sleep(time),
+                        [](const std::exception_ptr&) {});
+  wiring_.context.run();
+}
+
+Result<Node> DaemonClient::send(HttpRequest request) {
+  request.uses_proxy = false;
+  Result<HttpResponse> response = fail(ErrorKind::unavailable, "not asked");
+  const auto work = [](http::CurlTransport* transport, HttpRequest sent,
+                       Result<HttpResponse>* to) -> Task<> {
+    Task<Result<HttpResponse>> sending = transport->send(std::move(sent));
+    *to = co_await std::move(sending);
+  };
+  wiring_.context.restart();
+  boost::asio::co_spawn(wiring_.context, work(&transport_, std::move(request), &response),
+                        [](const std::exception_ptr& failure) {
+                          if (failure) std::rethrow_exception(failure);
+                        });
+  // curl keeps its connection: not until nothing is left to wait for, until this is answered.
+  while (!response && response.error().message == "not asked") {
+    if (wiring_.context.run_one() == 0) break;
+  }
+  if (!response) {
+    const bool is_absent = response.error().kind == ErrorKind::unavailable;
+    if (!is_absent) return tl::unexpected<Error>(response.error());
+    return fail(ErrorKind::unavailable,
+                fmt::format("no muster daemon answers at {}", daemon_socket()),
+                "Start one (muster daemon), or set MUSTER_STATE to the folder of the one you mean.",
+                "E0604");
+  }
+  Result<Node> document = wire::parse_json(response->body, {256 << 20, 64});
+  if (!document) return tl::unexpected<Error>(document.error());
+  if (response->status == 200) return document;
+  const std::string code = document->text_at({"error", "code"});
+  const std::string page = document->text_at({"error", "page"});
+  return fail(kind_of(code), document->text_at({"error", "message"}),
+              document->text_at({"error", "remedy"}), page.empty() ? page_of(code) : page);
+}
+
+}  // namespace muster::cli

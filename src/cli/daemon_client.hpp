@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+
+#include "adapters/http/curl_transport.hpp"
+#include "base/document.hpp"
+#include "cli/cloud_wiring.hpp"
+
+namespace muster::cli {
+
+/// The local socket of the daemon on this state folder.
+[[nodiscard]] std::string daemon_socket();
+
+/// Asks the daemon that runs on this state folder. Errors: unavailable with code E0604 (none runs),
+/// and what it answers.
+class DaemonClient {
+ public:
+  DaemonClient();
+
+  /// `path` begins after `/api/v1`; its segments are encoded already.
+  [[nodiscard]] Result<Node> get(const std::string& path,
+                                 Duration time_max = std::chrono::seconds{15});
+  /// A reason may be empty.
+  [[nodiscard]] Result<Node> post(const std::string& path, const std::string& reason = "");
+
+  void sleep(Duration time);
+
+ private:
+  [[nodiscard]] Result<Node> send(HttpRequest request);
+
+  Wiring wiring_;
+  http::CurlTransport transport_;
+};
+
+/// One segment of a path.
+[[nodiscard]] std::string path_segment(const std::string& text);
+
+}  // namespace muster::cli

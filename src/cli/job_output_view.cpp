@@ -1,0 +1,124 @@
+#include "cli/job_output_view.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "cli/daemon_client.hpp"
+#include "cli/errors.hpp"
+#include "cli/renderer.hpp"
+#include "wire/encoding.hpp"
+
+namespace muster::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kPieceBytes = 1 << 20;
+constexpr std::size_t kLineBytesMax = 64 << 10;
+
+/// How much of one step has been shown.
+struct Shown {
+  std::size_t offset = 0;
+  std::string partial;
+};
+
+class View {
+ public:
+  View(std::string job, std::string step) : job_(std::move(job)), step_(std::move(step)) {
+    is_terminal_ = isatty(STDOUT_FILENO) != 0;
+  }
+
+  /// Everything that there is more of. Errors: those of the daemon.
+  Result<bool> show_more(DaemonClient& client) {
+    const std::string path = "/jobs/" + path_segment(job_) + "/steps";
+    const Result<Node> listed = client.get(path);
+    if (!listed) return tl::unexpected<Error>(listed.error());
+    const Node* steps = listed->find("steps");
+    bool is_there = step_.empty();
+    std::size_t width = 0;
+    if (steps != nullptr) {
+      for (const Node& one : steps->items) width = std::max(width, one.text_at({"step"}).size());
+      for (const Node& one : steps->items) {
+        const std::string name = one.text_at({"step"});
+        if (!step_.empty() && name != step_) continue;
+        is_there = true;
+        const auto bytes =
+            static_cast<std::size_t>(parse_integer(one.text_at({"bytes"})).value_or(0));
+        while (shown_[name].offset < bytes) {
+          const Result<Node> piece =
+              client.get(fmt::format("{}/{}/log?offset={}&limit={}", path, path_segment(name),
+                                     shown_[name].offset, kPieceBytes));
+          if (!piece) return tl::unexpected<Error>(piece.error());
+          const auto text = wire::base64_decode(piece->text_at({"base64"}));
+          if (!text || text->empty()) break;
+          shown_[name].offset += text->size();
+          write(name, *text, width);
+        }
+      }
+    }
+    const std::string state = listed->text_at({"job", "state"});
+    const bool has_ended = state == "finished" || state == "dropped";
+    if (has_ended) finish(width);
+    if (has_ended && !is_there) {
+      return fail(ErrorKind::not_found, fmt::format("the job has no step \"{}\"", step_),
+                  "muster logs JOB shows its steps.", "E0605");
+    }
+    if (has_ended && shown_.empty() && step_.empty()) {
+      fmt::print(stderr, "It has printed nothing. See: muster explain {}\n", job_);
+    }
+    return has_ended;
+  }
+
+ private:
+  void line(const std::string& step, std::string_view text, std::size_t width) const {
+    fmt::print("{:<{}} │ {}\n", step, width, is_terminal_ ? neutralised(text) : std::string(text));
+  }
+
+  void write(const std::string& step, std::string_view bytes, std::size_t width) {
+    if (!step_.empty()) {
+      std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+      return;
+    }
+    std::string& partial = shown_[step].partial;
+    while (!bytes.empty()) {
+      const std::size_t end = bytes.find('\n');
+      partial += bytes.substr(0, end);
+      bytes = end == std::string_view::npos ? std::string_view{} : bytes.substr(end + 1);
+      if (end == std::string_view::npos && partial.size() < kLineBytesMax) break;
+      line(step, partial, width);
+      partial.clear();
+    }
+  }
+
+  void finish(std::size_t width) {
+    for (auto& [step, shown] : shown_) {
+      if (!shown.partial.empty()) line(step, shown.partial, width);
+      shown.partial.clear();
+    }
+  }
+
+  std::string job_;
+  std::string step_;
+  bool is_terminal_ = false;
+  std::map<std::string, Shown> shown_;
+};
+
+}  // namespace
+
+int show_logs(const std::string& job, const std::string& step, bool follows) {
+  DaemonClient client;
+  View view(job, step);
+  while (true) {
+    const Result<bool> has_ended = view.show_more(client);
+    if (!has_ended) return report(has_ended.error());
+    std::fflush(stdout);
+    if (*has_ended || !follows) return kDone;
+    client.sleep(200ms);
+  }
+}
+
+}  // namespace muster::cli

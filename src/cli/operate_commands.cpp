@@ -1,0 +1,474 @@
+#include "cli/operate_commands.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "cli/daemon_client.hpp"
+#include "cli/errors.hpp"
+#include "cli/job_output_view.hpp"
+#include "cli/renderer.hpp"
+#include "cli/table.hpp"
+#include "wire/encoding.hpp"
+#include "wire/json.hpp"
+
+namespace muster::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Flags {
+  bool as_json = false;
+  bool follows = false;
+  bool is_yes = false;
+  std::string id;
+  std::string state;
+  std::string label;
+  std::string repository;
+  std::string pool;
+  std::string phase;
+  std::string step;
+  std::string reason;
+  int limit = 50;
+};
+
+std::string millis_text(const Node& of, std::string_view key) {
+  return format_duration(std::chrono::milliseconds{parse_integer(of.text_at({key})).value_or(0)});
+}
+
+const std::vector<Node>& items_of(const Node& document, std::string_view key) {
+  static const std::vector<Node> kNone;
+  const Node* found = document.find(key);
+  return found == nullptr ? kNone : found->items;
+}
+
+std::string joined(const Node* texts) {
+  std::string out;
+  if (texts == nullptr) return out;
+  for (const Node& one : texts->items) out += (out.empty() ? "" : ",") + one.text;
+  return out;
+}
+
+std::string query_of(const std::vector<std::pair<std::string, std::string>>& parameters) {
+  wire::Parameters given;
+  for (const auto& one : parameters) {
+    if (!one.second.empty()) given.push_back(one);
+  }
+  return given.empty() ? "" : "?" + wire::form_encode(given);
+}
+
+/// Shows an answer as JSON, or by the function.
+int show(const Result<Node>& answer, bool as_json, const std::function<void(const Node&)>& print) {
+  if (!answer) return report(answer.error());
+  if (as_json) {
+    fmt::print("{}\n", wire::to_json(*answer, 2));
+  } else {
+    print(*answer);
+  }
+  return kDone;
+}
+
+void print_jobs(const Node& document) {
+  Table table(
+      {{"JOB"}, {"STATE"}, {"AGE", true}, {"LABELS"}, {"REPOSITORY"}, {"INSTANCE"}, {"REASON"}});
+  for (const Node& job : items_of(document, "jobs")) {
+    const std::string outcome = job.text_at({"outcome"});
+    table.add({job.text_at({"id"}), outcome.empty() ? job.text_at({"state"}) : outcome,
+               millis_text(job, "age_ms"), joined(job.find("labels")), job.text_at({"repository"}),
+               job.text_at({"instance"}), job.text_at({"reason"})});
+  }
+  table.print();
+  const std::string left_out = document.text_at({"left_out"});
+  if (!left_out.empty() && left_out != "0")
+    fmt::print(stderr, "{} older ones are left out (--limit).\n", left_out);
+}
+
+void print_pools(const Node& document) {
+  Table table({{"POOL"},
+               {"STATE"},
+               {"IDLE", true},
+               {"BOOT", true},
+               {"BUSY", true},
+               {"LIMIT", true},
+               {"QUEUED", true},
+               {"LABELS"},
+               {"NOTE"}});
+  for (const Node& pool : items_of(document, "pools")) {
+    table.add({pool.text_at({"name"}), pool.text_at({"state"}), pool.text_at({"idle"}),
+               pool.text_at({"coming"}), pool.text_at({"busy"}), pool.text_at({"limit"}),
+               pool.text_at({"queued"}), joined(pool.find("labels")), pool.text_at({"note"})});
+  }
+  table.print();
+}
+
+void print_instances(const Node& document) {
+  Table table({{"INSTANCE"},
+               {"POOL"},
+               {"PHASE"},
+               {"AGE", true},
+               {"TYPE"},
+               {"MARKET"},
+               {"ZONE"},
+               {"ADDRESS"},
+               {"JOB"},
+               {"NOTE"}});
+  for (const Node& one : items_of(document, "instances")) {
+    std::string note = one.text_at({"reason"});
+    const std::string trouble = one.text_at({"trouble"});
+    const bool is_coming =
+        one.text_at({"phase"}) == "pending" || one.text_at({"phase"}) == "booting";
+    if (note.empty() && is_coming) note = trouble;
+    if (one.text_at({"is_protected"}) == "true") note = note.empty() ? "protected" : note;
+    table.add({one.text_at({"id"}), one.text_at({"pool"}), one.text_at({"phase"}),
+               millis_text(one, "age_ms"), one.text_at({"type"}), one.text_at({"capacity"}),
+               one.text_at({"zone"}), one.text_at({"address"}), one.text_at({"job"}), note});
+  }
+  table.print();
+}
+
+/// `12:04:31 (in 9 s)`
+std::string moment_text(const std::string& iso) {
+  const auto at = parse_iso8601(iso);
+  if (!at) return "";
+  const Duration rest =
+      *at - std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+  const std::string when = iso.size() > 19 ? iso.substr(11, 8) : iso;
+  return rest > 0s ? fmt::format("{} (in {})", when, format_duration(rest)) : when;
+}
+
+void print_explanation(const Node& document) {
+  const Node* found = document.find("explanation");
+  if (found == nullptr) return;
+  const Node& one = *found;
+  fmt::print("{}\n", neutralised(one.text_at({"headline"})));
+  const auto line = [](const char* name, const std::string& text) {
+    if (!text.empty()) fmt::print("  {:<9} {}\n", name, neutralised(text));
+  };
+  std::string next = one.text_at({"next"});
+  const std::string at = moment_text(one.text_at({"next_at"}));
+  if (!at.empty()) next += next.empty() ? "looks again at " + at : " at " + at;
+  line("next", next);
+  line("change", one.text_at({"change"}));
+  line("queue", one.text_at({"queue"}));
+  std::string times;
+  for (const Node& entry : items_of(one, "timeline")) {
+    const std::string iso = entry.text_at({"at"});
+    times += fmt::format("{}{} {}", times.empty() ? "" : " · ",
+                         iso.size() > 19 ? iso.substr(11, 8) : iso, entry.text_at({"what"}));
+  }
+  line("time line", times);
+  line("job", document.text_at({"job", "id"}));
+}
+
+void print_job(const Node& document) {
+  const Node* found = document.find("job");
+  if (found == nullptr) return;
+  for (const Member& member : found->members) {
+    const std::string text = member.value.is_sequence() ? joined(&member.value) : member.value.text;
+    if (!text.empty()) fmt::print("{:<12} {}\n", member.key, neutralised(text));
+  }
+}
+
+int run_explain(const Flags& flags) {
+  DaemonClient client;
+  return show(client.get("/jobs/" + path_segment(flags.id) + "/explain"), flags.as_json,
+              print_explanation);
+}
+
+int run_jobs(const Flags& flags) {
+  DaemonClient client;
+  return show(client.get("/jobs" + query_of({{"state", flags.state},
+                                             {"label", flags.label},
+                                             {"repository", flags.repository},
+                                             {"limit", std::to_string(flags.limit)}})),
+              flags.as_json, print_jobs);
+}
+
+int run_order(const Flags& flags, const std::string& path,
+              const std::function<void(const Node&)>& print) {
+  DaemonClient client;
+  return show(client.post(path, flags.reason), flags.as_json, print);
+}
+
+/// What costs a job its machine says so first.
+int run_instance_order(const Flags& flags, const std::string& order) {
+  const std::string path = "/instances/" + path_segment(flags.id) + "/" + order;
+  if (order == "terminate" && !flags.is_yes) {
+    DaemonClient client;
+    const Result<Node> all = client.get("/instances");
+    if (!all) return report(all.error());
+    for (const Node& one : items_of(*all, "instances")) {
+      const std::string job = one.text_at({"job"});
+      if (one.text_at({"id"}) != flags.id || job.empty()) continue;
+      return report(
+          fail(ErrorKind::conflict, fmt::format("{} runs {}, which would be lost", flags.id, job),
+               "Say --yes to end it all the same, or: muster instance drain " + flags.id, "E0606")
+              .value());
+    }
+  }
+  return run_order(flags, path, print_instances);
+}
+
+int run_events(const Flags& flags) {
+  DaemonClient client;
+  std::string after = "0";
+  bool is_first = true;
+  while (true) {
+    const Result<Node> answer =
+        client.get("/events" + query_of({{"after", after},
+                                         {"limit", "100000"},
+                                         {"wait", flags.follows && !is_first ? "20" : "0"}}),
+                   40s);
+    if (!answer) return report(answer.error());
+    const std::vector<Node>& events = items_of(*answer, "events");
+    const std::size_t skipped = is_first && events.size() > static_cast<std::size_t>(flags.limit)
+                                    ? events.size() - static_cast<std::size_t>(flags.limit)
+                                    : 0;
+    for (std::size_t i = skipped; i < events.size(); ++i) {
+      const Node& one = events[i];
+      if (flags.as_json) {
+        fmt::print("{}\n", wire::to_json(one));
+      } else {
+        fmt::print(
+            "{}  {:<8} {}  {}{}\n", one.text_at({"at"}).substr(11, 12), one.text_at({"kind"}),
+            neutralised(one.text_at({"subject"})), one.text_at({"what"}),
+            one.text_at({"detail"}).empty() ? "" : "  " + neutralised(one.text_at({"detail"})));
+      }
+    }
+    std::fflush(stdout);
+    after = answer->text_at({"last"});
+    is_first = false;
+    if (!flags.follows) return kDone;
+  }
+}
+
+int run_reload(const Flags& flags) {
+  DaemonClient client;
+  return show(client.post("/config/reload"), flags.as_json, [](const Node& document) {
+    fmt::print("reloaded; cluster {}, region {}\n", document.text_at({"cluster"}),
+               document.text_at({"region"}));
+  });
+}
+
+int run_status(const Flags& flags) {
+  DaemonClient client;
+  return show(client.get("/status"), flags.as_json, [](const Node& one) {
+    fmt::print("muster {}  cluster {} · {} · {}\n", one.text_at({"version"}),
+               one.text_at({"cluster"}), one.text_at({"region"}),
+               one.text_at({"is_ready"}) == "true" ? "ready" : "starting");
+    fmt::print("  jobs       {} open, {} of them waiting\n", one.text_at({"jobs_open"}),
+               one.text_at({"jobs_queued"}));
+    fmt::print("  instances  {}\n", one.text_at({"instances"}));
+    if (!one.text_at({"store_error"}).empty())
+      fmt::print("  store      {}\n", one.text_at({"store_error"}));
+  });
+}
+
+/// The screen again and again, until it is interrupted.
+int run_top() {
+  DaemonClient client;
+  const bool is_terminal = isatty(STDOUT_FILENO) != 0;
+  while (true) {
+    const Result<Node> pools = client.get("/pools");
+    const Result<Node> jobs = client.get("/jobs?state=open&limit=20");
+    for (const auto* one : {&pools, &jobs}) {
+      if (!*one) return report(one->error());
+    }
+    if (is_terminal) fmt::print("\x1b[H\x1b[2J");
+    print_pools(*pools);
+    fmt::print("\n");
+    print_jobs(*jobs);
+    std::fflush(stdout);
+    if (!is_terminal) return kDone;
+    client.sleep(1s);
+  }
+}
+
+}  // namespace
+
+void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
+  const auto flags = std::make_shared<Flags>();
+  const auto add = [&](CLI::App& under, const char* name, const std::string& about,
+                       std::function<int(const Flags&)> run) {
+    CLI::App* command = under.add_subcommand(name, about);
+    command->callback([&chosen, flags, run] { chosen = [flags, run] { return run(*flags); }; });
+    return command;
+  };
+  const auto add_json = [flags](CLI::App* command, const char* schema) {
+    command->add_flag("--json", flags->as_json, fmt::format("As JSON ({})", schema));
+  };
+  const auto add_reason = [flags](CLI::App* command) {
+    command->add_option("--reason", flags->reason, "Why, for those who look");
+  };
+
+  CLI::App* status = add(app, "status",
+                         "Say how the daemon on this state folder is.\n\n"
+                         "Examples:\n"
+                         "  muster status\n",
+                         run_status);
+  add_json(status, "muster.status/1");
+
+  CLI::App* jobs = add(app, "jobs",
+                       "List jobs, the youngest last; those that ended are kept for a day.\n\n"
+                       "Examples:\n"
+                       "  muster jobs\n"
+                       "  muster jobs --state open        those that have not ended\n"
+                       "  muster jobs --label arm64 --json\n",
+                       run_jobs);
+  jobs->add_option("--state", flags->state,
+                   "Only those that are open, queued, leased, running, finished or dropped");
+  jobs->add_option("--label", flags->label, "Only those with this label");
+  jobs->add_option("--repo", flags->repository, "Only those of this repository");
+  jobs->add_option("--limit", flags->limit, "So many at most")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  add_json(jobs, "muster.jobs/1");
+
+  const auto add_id = [flags](CLI::App* command, const char* name, const char* what) {
+    command->add_option(name, flags->id, what)->required();
+  };
+  constexpr const char* kJobHelp = "Its id, or the beginning of it";
+  CLI::App* job = app.add_subcommand("job",
+                                     "Work with one job.\n\n"
+                                     "Examples:\n"
+                                     "  muster job show job-4f1c\n"
+                                     "  muster job cancel job-4f1c\n");
+  job->require_subcommand(1);
+  CLI::App* shown =
+      add(*job, "show",
+          "Show everything that is known of a job.\n\n"
+          "Examples:\n"
+          "  muster job show job-4f1c\n",
+          [](const Flags& given) {
+            DaemonClient client;
+            return show(client.get("/jobs/" + path_segment(given.id)), given.as_json, print_job);
+          });
+  add_id(shown, "job", kJobHelp);
+  add_json(shown, "muster.job/1");
+  CLI::App* cancelled =
+      add(*job, "cancel",
+          "End a submitted job, whether it waits or runs.\n\n"
+          "Examples:\n"
+          "  muster job cancel job-4f1c --reason \"wrong branch\"\n",
+          [](const Flags& given) {
+            return run_order(given, "/jobs/" + path_segment(given.id) + "/cancel", print_job);
+          });
+  add_id(cancelled, "job", kJobHelp);
+  add_reason(cancelled);
+  add_json(cancelled, "muster.job/1");
+
+  CLI::App* explain = add(app, "explain",
+                          "Say why a job waits or failed, what happens next, and what would "
+                          "change it.\n\n"
+                          "Examples:\n"
+                          "  muster explain job-4f1c\n",
+                          run_explain);
+  add_id(explain, "job", kJobHelp);
+  add_json(explain, "muster.explanation/1");
+
+  CLI::App* logs =
+      add(app, "logs",
+          "Show what a job's steps have printed.\n\n"
+          "Examples:\n"
+          "  muster logs job-4f1c\n"
+          "  muster logs -f job-4f1c              as it comes, until the job ends\n"
+          "  muster logs job-4f1c --step test     the bytes of one step alone\n",
+          [](const Flags& given) { return show_logs(given.id, given.step, given.follows); });
+  add_id(logs, "job", kJobHelp);
+  logs->add_flag("-f,--follow", flags->follows, "Go on until the job has ended");
+  logs->add_option("--step", flags->step, "Only this step, exactly as it printed");
+
+  CLI::App* pools = add(app, "pools",
+                        "List pools: what they have, what waits for them, and how they are.\n\n"
+                        "Examples:\n"
+                        "  muster pools\n",
+                        [](const Flags& given) {
+                          DaemonClient client;
+                          return show(client.get("/pools"), given.as_json, print_pools);
+                        });
+  add_json(pools, "muster.pools/1");
+  CLI::App* pool = app.add_subcommand("pool",
+                                      "Tell a pool what to do; it outlives restarts.\n\n"
+                                      "Examples:\n"
+                                      "  muster pool pause linux --reason \"image rebuild\"\n"
+                                      "  muster pool resume linux\n");
+  pool->require_subcommand(1);
+  const auto add_pool_order = [&](const char* order, const char* about) {
+    CLI::App* command = add(
+        *pool, order, fmt::format("{}\n\nExamples:\n  muster pool {} linux\n", about, order),
+        [order](const Flags& given) {
+          return run_order(given, "/pools/" + path_segment(given.id) + "/" + order, print_pools);
+        });
+    add_id(command, "pool", "Its name in muster.yml");
+    add_reason(command);
+    add_json(command, "muster.pools/1");
+  };
+  add_pool_order("pause", "Start no job and launch nothing; what is idle stays.");
+  add_pool_order("drain", "Start no job and launch nothing; what is idle ends, jobs go on.");
+  add_pool_order("resume", "Let it work again.");
+
+  CLI::App* instances =
+      add(app, "instances",
+          "List instances.\n\n"
+          "Examples:\n"
+          "  muster instances --pool linux --phase busy\n",
+          [](const Flags& given) {
+            DaemonClient client;
+            return show(
+                client.get("/instances" + query_of({{"pool", given.pool}, {"phase", given.phase}})),
+                given.as_json, print_instances);
+          });
+  instances->add_option("--pool", flags->pool, "Only those of this pool");
+  instances->add_option("--phase", flags->phase, "Only those that are idle, busy, …");
+  add_json(instances, "muster.instances/1");
+  CLI::App* instance = app.add_subcommand("instance",
+                                          "Tell an instance what to do.\n\n"
+                                          "Examples:\n"
+                                          "  muster instance drain i-0f3ad2c09b51e7a44\n");
+  instance->require_subcommand(1);
+  const auto add_instance_order = [&](const char* order, const char* about) {
+    CLI::App* command = add(
+        *instance, order,
+        fmt::format("{}\n\nExamples:\n  muster instance {} i-0f3ad2c09b51e7a44\n", about, order),
+        [order](const Flags& given) { return run_instance_order(given, order); });
+    add_id(command, "instance", "Its id");
+    add_json(command, "muster.instances/1");
+    return command;
+  };
+  add_instance_order("drain", "Give it no further job; it ends with the one that it has.");
+  add_instance_order("terminate", "End it now; the job that runs there is lost.")
+      ->add_flag("--yes", flags->is_yes, "Also when a job runs there");
+  add_instance_order("protect", "Never end it for want of jobs (tag muster:protect).");
+  add_instance_order("unprotect", "Let it end again when it is not wanted.");
+
+  CLI::App* events = add(app, "events",
+                         "Show what has happened to jobs, instances, launches and pools.\n\n"
+                         "Examples:\n"
+                         "  muster events -f\n"
+                         "  muster events --json | jq .subject\n",
+                         run_events);
+  events->add_flag("-f,--follow", flags->follows, "Go on with what comes");
+  events->add_option("--limit", flags->limit, "So many of the past at most")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  events->add_flag("--json", flags->as_json, "As JSON lines");
+
+  add(app, "top",
+      "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
+      "Examples:\n"
+      "  muster top\n",
+      [](const Flags&) { return run_top(); });
+
+  CLI::App* reload = add(*app.get_subcommand("config"), "reload",
+                         "Let the daemon read its configuration again; one with mistakes changes "
+                         "nothing.\n\n"
+                         "Examples:\n"
+                         "  muster config reload\n",
+                         run_reload);
+  add_json(reload, "muster.status/1");
+}
+
+}  // namespace muster::cli

@@ -1,0 +1,663 @@
+#include "service/api.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+
+#include "base/nearest.hpp"
+#include "fleet/explain.hpp"
+#include "service/api_documents.hpp"
+#include "service/machine_identity.hpp"
+#include "wire/encoding.hpp"
+#include "wire/json.hpp"
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kPrefix = "/api/v1";
+constexpr std::size_t kPageDefault = 1000;
+constexpr std::size_t kPageMax = 100'000;
+constexpr std::size_t kLogBytesMax = 1 << 20;
+constexpr std::size_t kReasonBytesMax = 500;
+constexpr Duration kWaitMax = 60s;
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid_input: return 400;
+    case ErrorKind::unauthenticated: return 401;
+    case ErrorKind::forbidden: return 403;
+    case ErrorKind::not_found: return 404;
+    case ErrorKind::conflict: return 409;
+    case ErrorKind::throttled: return 429;
+    case ErrorKind::unavailable:
+    case ErrorKind::timeout: return 503;
+    default: return 500;
+  }
+}
+
+std::string_view code_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid_input: return "invalid_input";
+    case ErrorKind::unauthenticated: return "unauthenticated";
+    case ErrorKind::forbidden: return "forbidden";
+    case ErrorKind::not_found: return "not_found";
+    case ErrorKind::conflict: return "conflict";
+    case ErrorKind::throttled: return "throttled";
+    case ErrorKind::unavailable: return "unavailable";
+    case ErrorKind::timeout: return "timeout";
+    default: return "internal";
+  }
+}
+
+HttpServerResponse json_response(int status, const Node& document) {
+  HttpServerResponse response;
+  response.status = status;
+  response.headers = {{"Content-Type", "application/json"},
+                      {"Cache-Control", "no-store"},
+                      {"X-Content-Type-Options", "nosniff"}};
+  response.body = wire::to_json(document) + "\n";
+  return response;
+}
+
+HttpServerResponse refusal(const Error& error, int status = 0) {
+  Node inner = Node::mapping();
+  inner.set("code", Node::string(std::string(code_of(error.kind))));
+  inner.set("page", Node::string(error.code));
+  inner.set("message", Node::string(error.message)).set("remedy", Node::string(error.remedy));
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.error/1")).set("error", std::move(inner));
+  return json_response(status == 0 ? status_of(error.kind) : status, document);
+}
+
+std::vector<std::string> segments_of(std::string_view path) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 1; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    parts.emplace_back(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+Node list_document(const char* schema, const char* name, std::vector<Node> items) {
+  Node document = Node::mapping();
+  document.set("schema", Node::string(schema)).set(name, Node::sequence(std::move(items)));
+  return document;
+}
+
+}  // namespace
+
+struct Api::Call {
+  ApiCaller caller;
+  std::vector<std::string> arguments;  // Of the path, in its order.
+  std::map<std::string, std::string> query;
+  std::string reason;  // Of the body.
+
+  [[nodiscard]] std::string text(const std::string& name) const {
+    const auto found = query.find(name);
+    return found == query.end() ? std::string() : found->second;
+  }
+  /// Errors: invalid_input.
+  [[nodiscard]] Result<long long> number(const std::string& name, long long usual,
+                                         long long most) const {
+    const auto found = query.find(name);
+    if (found == query.end()) return usual;
+    const auto value = parse_integer(found->second);
+    if (value && *value >= 0 && *value <= most) return *value;
+    return fail(ErrorKind::invalid_input,
+                fmt::format("{}={} is no whole number from 0 to {}", name, found->second, most),
+                "Correct the query.");
+  }
+};
+
+struct Api::Route {
+  std::string_view method;
+  std::string_view path;  // `{name}` stands for one segment.
+  ApiRole role;
+  std::string_view summary;
+  std::string_view schema;  // Of the answer.
+  std::vector<std::string_view> query;
+  bool has_reason;
+  Task<Result<Node>> (Api::*answer)(Call*);
+};
+
+const std::vector<Api::Route>& Api::routes() {
+  static const std::vector<Route> kRoutes{
+      {"GET",
+       "/status",
+       ApiRole::viewer,
+       "How the daemon is",
+       "muster.status/1",
+       {},
+       false,
+       &Api::show_status},
+      {"GET",
+       "/jobs",
+       ApiRole::viewer,
+       "Jobs, the oldest first",
+       "muster.jobs/1",
+       {"state", "label", "repository", "limit"},
+       false,
+       &Api::list_jobs},
+      {"GET", "/jobs/{job}", ApiRole::viewer, "One job", "muster.job/1", {}, false, &Api::show_job},
+      {"GET",
+       "/jobs/{job}/explain",
+       ApiRole::viewer,
+       "Why a job stands as it does",
+       "muster.explanation/1",
+       {},
+       false,
+       &Api::explain_job},
+      {"GET",
+       "/jobs/{job}/steps",
+       ApiRole::viewer,
+       "The steps of a job and their logs",
+       "muster.steps/1",
+       {},
+       false,
+       &Api::list_steps},
+      {"GET",
+       "/jobs/{job}/steps/{step}/log",
+       ApiRole::viewer,
+       "What a step has printed, in base64, from an offset on",
+       "muster.log/1",
+       {"offset", "limit"},
+       false,
+       &Api::read_log},
+      {"POST",
+       "/jobs/{job}/cancel",
+       ApiRole::operator_,
+       "End a submitted job",
+       "muster.job/1",
+       {},
+       true,
+       &Api::cancel_job},
+      {"GET",
+       "/pools",
+       ApiRole::viewer,
+       "Pools with their counts",
+       "muster.pools/1",
+       {},
+       false,
+       &Api::list_pools},
+      {"POST",
+       "/pools/{pool}/{order}",
+       ApiRole::operator_,
+       "pause, drain or resume a pool",
+       "muster.pools/1",
+       {},
+       true,
+       &Api::order_pool},
+      {"GET",
+       "/instances",
+       ApiRole::viewer,
+       "Instances",
+       "muster.instances/1",
+       {"pool", "phase"},
+       false,
+       &Api::list_instances},
+      {"POST",
+       "/instances/{instance}/{order}",
+       ApiRole::operator_,
+       "drain, terminate, protect or unprotect an instance",
+       "muster.instances/1",
+       {},
+       true,
+       &Api::order_instance},
+      {"GET",
+       "/events",
+       ApiRole::viewer,
+       "What happened after an event's number; waits so many seconds for the next",
+       "muster.events/1",
+       {"after", "limit", "wait"},
+       false,
+       &Api::list_events},
+      {"POST",
+       "/config/reload",
+       ApiRole::operator_,
+       "Read the configuration again",
+       "muster.status/1",
+       {},
+       false,
+       &Api::reload},
+      {"GET", "/openapi.json", ApiRole::viewer, "This description", "", {}, false, &Api::describe},
+  };
+  return kRoutes;
+}
+
+Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
+  Call call;
+  call.caller = parts_.authenticate(request);
+  if (call.caller.role == ApiRole::none) {
+    co_return refusal(fail(ErrorKind::forbidden, "who asks may not use this daemon",
+                           "Ask as the user that runs the daemon, or as root.")
+                          .value());
+  }
+  const std::size_t mark = request.target.find('?');
+  const std::string path = request.target.substr(0, mark);
+  const std::string query = mark == std::string::npos ? "" : request.target.substr(mark + 1);
+  const auto parameters = wire::form_decode(query, 100);
+  if (!parameters || !path.starts_with(kPrefix)) {
+    co_return refusal(fail(parameters ? ErrorKind::not_found : ErrorKind::invalid_input,
+                           fmt::format("there is nothing at {}", path),
+                           "GET /api/v1/openapi.json lists what there is.")
+                          .value());
+  }
+  const std::vector<std::string> parts = segments_of(path.substr(kPrefix.size()));
+  const Route* route = nullptr;
+  bool is_known = false;
+  for (const Route& one : routes()) {
+    const std::vector<std::string> wanted = segments_of(one.path);
+    if (wanted.size() != parts.size()) continue;
+    std::vector<std::string> arguments;
+    bool fits = true;
+    for (std::size_t i = 0; i < parts.size() && fits; ++i) {
+      if (!wanted[i].starts_with('{')) {
+        fits = wanted[i] == parts[i];
+        continue;
+      }
+      const auto text = wire::percent_decode(parts[i]);
+      fits = text && !text->empty();
+      if (fits) arguments.push_back(*text);
+    }
+    is_known = is_known || fits;
+    if (!fits || one.method != request.method) continue;
+    route = &one;
+    call.arguments = std::move(arguments);
+    break;
+  }
+  if (route == nullptr) {
+    co_return refusal(fail(is_known ? ErrorKind::invalid_input : ErrorKind::not_found,
+                           fmt::format("there is no {} {}", request.method, path),
+                           "GET /api/v1/openapi.json lists what there is.")
+                          .value(),
+                      is_known ? 405 : 0);
+  }
+  if (call.caller.role < route->role) {
+    co_return refusal(fail(ErrorKind::forbidden,
+                           fmt::format("{} may look, and not change anything", call.caller.name),
+                           "Ask as an operator.")
+                          .value());
+  }
+  for (const auto& [name, value] : *parameters) {
+    const bool is_wanted =
+        std::find(route->query.begin(), route->query.end(), name) != route->query.end();
+    if (is_wanted && call.query.emplace(name, value).second) continue;
+    co_return refusal(fail(ErrorKind::invalid_input,
+                           fmt::format("{} does not take {} (again)", path, name),
+                           "GET /api/v1/openapi.json lists what it takes.")
+                          .value());
+  }
+  if (!request.body.empty()) {
+    const Result<Node> body = wire::parse_json(request.body);
+    const Node* reason = body ? body->find("reason") : nullptr;
+    const bool is_fine = route->has_reason && body && body->is_mapping() &&
+                         body->members.size() == (reason == nullptr ? 0U : 1U) &&
+                         (reason == nullptr || (reason->is_scalar() && reason->is_quoted));
+    if (reason != nullptr) call.reason = reason->text;
+    const bool is_plain = std::none_of(call.reason.begin(), call.reason.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
+    });
+    if (!is_fine || !is_plain || call.reason.size() > kReasonBytesMax) {
+      co_return refusal(
+          fail(ErrorKind::invalid_input,
+               fmt::format("the body is not {{\"reason\": \"…\"}}, on one line and of at most {} "
+                           "bytes",
+                           kReasonBytesMax),
+               "Send that, or no body.")
+              .value());
+    }
+  }
+  Task<Result<Node>> answering = (this->*route->answer)(&call);
+  const Result<Node> answered = co_await std::move(answering);
+  co_return answered ? json_response(200, *answered) : refusal(answered.error());
+}
+
+/// Its whole id, its CI server's id of it, or the beginning of that: whatever names just one.
+Result<JobId> Api::find_job(const std::string& id) const {
+  const auto& jobs = parts_.loop.fleet().jobs();
+  if (jobs.contains(JobId(id))) return JobId(id);
+  std::vector<std::string> found;
+  for (const auto& [key, job] : jobs) {
+    const std::string own = ci_id_of(job);
+    if (own == id) return key;
+    if (own.starts_with(id) || key.value().starts_with(id)) found.push_back(key.value());
+  }
+  if (found.size() == 1) return JobId(found.front());
+  if (found.size() > 1) {
+    return fail(ErrorKind::invalid_input,
+                fmt::format("{} jobs begin with \"{}\", such as {} and {}", found.size(), id,
+                            found[0], found[1]),
+                "Give more of the id.");
+  }
+  return fail(ErrorKind::not_found, fmt::format("there is no job \"{}\"", id),
+              "muster jobs lists them; those that ended are kept for a day.");
+}
+
+Result<InstanceId> Api::find_instance(const std::string& id) const {
+  if (parts_.loop.fleet().find(InstanceId(id)) != nullptr) return InstanceId(id);
+  return fail(ErrorKind::not_found, fmt::format("there is no instance \"{}\"", id),
+              "muster instances lists them.");
+}
+
+Task<Result<Node>> Api::list_jobs(Call* call) {
+  const Result<long long> limit = call->number("limit", kPageDefault, kPageMax);
+  if (!limit) co_return tl::unexpected<Error>(limit.error());
+  const std::string state = call->text("state");
+  const auto& names = job_graph().names;
+  const bool is_state = state.empty() || state == "open" ||
+                        std::find(names.begin(), names.end(), state) != names.end();
+  if (!is_state) {
+    co_return fail(ErrorKind::invalid_input, fmt::format("there is no state \"{}\" of jobs", state),
+                   "Say open, queued, leased, running, finished or dropped.");
+  }
+  const Fleet& fleet = parts_.loop.fleet();
+  const TimePoint now = parts_.loop.parts().clock.now();
+  std::vector<const Job*> found;
+  for (const auto& [id, job] : fleet.jobs()) {
+    const bool is_open = job.state != JobState::finished && job.state != JobState::dropped;
+    const std::string label = call->text("label");
+    const bool fits =
+        (state.empty() || (state == "open" ? is_open : to_string(job.state) == state)) &&
+        (label.empty() || std::binary_search(job.labels.begin(), job.labels.end(), label)) &&
+        (call->text("repository").empty() || job.repository == call->text("repository"));
+    if (fits) found.push_back(&job);
+  }
+  std::sort(found.begin(), found.end(), [](const Job* a, const Job* b) {
+    return std::tie(a->queued_at, a->id) < std::tie(b->queued_at, b->id);
+  });
+  // The youngest are what people look for.
+  const std::size_t first = found.size() - std::min(found.size(), static_cast<std::size_t>(*limit));
+  std::vector<Node> items;
+  for (std::size_t i = first; i < found.size(); ++i) {
+    items.push_back(document_of(*found[i], fleet, now));
+  }
+  Node document = list_document("muster.jobs/1", "jobs", std::move(items));
+  document.set("left_out", Node::number(static_cast<long long>(first)));
+  co_return document;
+}
+
+Task<Result<Node>> Api::show_job(Call* call) {
+  const Result<JobId> id = find_job(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Fleet& fleet = parts_.loop.fleet();
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.job/1"));
+  document.set("job", document_of(*fleet.find(*id), fleet, parts_.loop.parts().clock.now()));
+  co_return document;
+}
+
+Task<Result<Node>> Api::explain_job(Call* call) {
+  const Result<JobId> id = find_job(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Controller& controller = parts_.loop.controller();
+  const TimePoint now = parts_.loop.parts().clock.now();
+  const Job& job = *controller.fleet().find(*id);
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.explanation/1"));
+  document.set("job", document_of(job, controller.fleet(), now));
+  document.set("explanation", document_of(explain(controller, job, now)));
+  co_return document;
+}
+
+Task<Result<Node>> Api::list_steps(Call* call) {
+  const Result<JobId> id = find_job(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Result<std::vector<StepLog>> steps = parts_.logs.steps_of(*id);
+  std::vector<Node> items;
+  if (!steps && steps.error().kind != ErrorKind::not_found) {
+    co_return tl::unexpected<Error>(steps.error());
+  }
+  if (steps) {
+    for (const StepLog& step : *steps) items.push_back(document_of(step));
+  }
+  const Fleet& fleet = parts_.loop.fleet();
+  Node document = list_document("muster.steps/1", "steps", std::move(items));
+  document.set("job", document_of(*fleet.find(*id), fleet, parts_.loop.parts().clock.now()));
+  co_return document;
+}
+
+Task<Result<Node>> Api::read_log(Call* call) {
+  const Result<JobId> id = find_job(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Result<long long> offset = call->number("offset", 0, 1LL << 40);
+  const Result<long long> limit = call->number("limit", 64 << 10, kLogBytesMax);
+  for (const auto* one : {&offset, &limit}) {
+    if (!*one) co_return tl::unexpected<Error>(one->error());
+  }
+  const Result<std::string> bytes = parts_.logs.read(
+      *id, call->arguments[1], static_cast<std::size_t>(*offset), static_cast<std::size_t>(*limit));
+  if (!bytes) co_return tl::unexpected<Error>(bytes.error());
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.log/1"));
+  document.set("step", Node::string(call->arguments[1])).set("offset", Node::number(*offset));
+  document.set("next_offset", Node::number(*offset + static_cast<long long>(bytes->size())));
+  document.set("base64", Node::string(wire::base64_encode(*bytes)));
+  co_return document;
+}
+
+Task<Result<Node>> Api::cancel_job(Call* call) {
+  const Result<JobId> id = find_job(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Job job = *parts_.loop.fleet().find(*id);
+  if (job.source != "submit") {
+    co_return fail(ErrorKind::conflict,
+                   fmt::format("{} is a job of {}, which would not know", id->value(), job.source),
+                   "Cancel it there: muster ends it at once.");
+  }
+  std::string why = "cancelled by " + call->caller.name;
+  if (!call->reason.empty()) why += ": " + call->reason;
+  Task<Status> cancelling =
+      parts_.submitted.cancel_submitted(ci_id_of(job), why, parts_.loop.parts().clock.now());
+  const Status cancelled = co_await std::move(cancelling);
+  if (!cancelled) co_return tl::unexpected<Error>(cancelled.error());
+  CiJob told;
+  told.id = ci_id_of(job);
+  told.state = CiJobState::cancelled;
+  told.reason = why;
+  Task<> telling = parts_.loop.submit(JobsTold{job.source, {told}});
+  co_await std::move(telling);
+  Task<Result<Node>> showing = show_job(call);
+  co_return co_await std::move(showing);
+}
+
+Task<Result<Node>> Api::list_pools(Call* call) {
+  static_cast<void>(call);
+  const Controller& controller = parts_.loop.controller();
+  std::vector<Node> items;
+  for (const auto& [name, pool] : controller.config().pools) {
+    items.push_back(document_of(pool, controller, parts_.loop.parts().clock.now()));
+  }
+  Node document = list_document("muster.pools/1", "pools", std::move(items));
+  Node today = Node::number(0);
+  today.text = fmt::format("{:.4f}", controller.fleet().usd_spent(parts_.loop.parts().clock.now()));
+  document.set("usd_today", std::move(today));
+  co_return document;
+}
+
+Task<Result<Node>> Api::order_pool(Call* call) {
+  static const std::map<std::string, PoolMode> kOrders{
+      {"pause", PoolMode::paused}, {"drain", PoolMode::draining}, {"resume", PoolMode::open}};
+  const std::string& name = call->arguments[0];
+  const auto& pools = parts_.loop.controller().config().pools;
+  if (!pools.contains(name)) {
+    std::vector<std::string> names;
+    for (const auto& [one, pool] : pools) names.push_back(one);
+    const auto near = nearest_name(name, names);
+    co_return fail(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name),
+                   near ? fmt::format("Did you mean {}?", *near) : "muster pools lists them.");
+  }
+  const auto order = kOrders.find(call->arguments[1]);
+  if (order == kOrders.end()) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("a pool cannot be told to {}", call->arguments[1]),
+                   "Say pause, drain or resume.");
+  }
+  Task<> telling = parts_.loop.submit(
+      PoolOrdered{PoolName(name), order->second, call->caller.name, call->reason});
+  co_await std::move(telling);
+  const Controller& controller = parts_.loop.controller();
+  const Pool* pool = controller.find_pool(PoolName(name));
+  std::vector<Node> items;
+  if (pool != nullptr) {
+    items.push_back(document_of(*pool, controller, parts_.loop.parts().clock.now()));
+  }
+  co_return list_document("muster.pools/1", "pools", std::move(items));
+}
+
+Task<Result<Node>> Api::list_instances(Call* call) {
+  const std::string phase = call->text("phase");
+  const auto& names = instance_graph().names;
+  if (!phase.empty() && std::find(names.begin(), names.end(), phase) == names.end()) {
+    co_return fail(ErrorKind::invalid_input,
+                   fmt::format("there is no phase \"{}\" of instances", phase),
+                   "Say pending, booting, idle, busy, draining, stopping, stopped, starting or "
+                   "terminating.");
+  }
+  const Fleet& fleet = parts_.loop.fleet();
+  std::vector<Node> items;
+  for (const auto& [id, instance] : fleet.instances()) {
+    const bool fits = (phase.empty() || to_string(instance.phase) == phase) &&
+                      (call->text("pool").empty() || instance.pool.value() == call->text("pool"));
+    if (fits) items.push_back(document_of(instance, fleet, parts_.loop.parts().clock.now()));
+  }
+  co_return list_document("muster.instances/1", "instances", std::move(items));
+}
+
+Task<Result<Node>> Api::order_instance(Call* call) {
+  static const std::map<std::string, InstanceOrder> kOrders{
+      {"drain", InstanceOrder::drained},
+      {"terminate", InstanceOrder::terminated},
+      {"protect", InstanceOrder::protected_},
+      {"unprotect", InstanceOrder::unprotected}};
+  const Result<InstanceId> id = find_instance(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const auto order = kOrders.find(call->arguments[1]);
+  if (order == kOrders.end()) {
+    co_return fail(ErrorKind::not_found,
+                   fmt::format("an instance cannot be told to {}", call->arguments[1]),
+                   "Say drain, terminate, protect or unprotect.");
+  }
+  const bool is_about_protection =
+      order->second == InstanceOrder::protected_ || order->second == InstanceOrder::unprotected;
+  if (is_about_protection) {
+    // The tag is what holds: it is there for other tools, and after the loss of the store.
+    const bool is_on = order->second == InstanceOrder::protected_;
+    Task<Status> tagging =
+        parts_.loop.parts().control.tag({id->value()}, {{kProtectedTag, is_on ? "true" : "false"}});
+    Task<Status> bounded = with_deadline(parts_.loop.parts().clock, 20s, std::move(tagging));
+    const Status tagged = co_await std::move(bounded);
+    if (!tagged) co_return tl::unexpected<Error>(tagged.error());
+  }
+  Task<> telling = parts_.loop.submit(InstanceOrdered{*id, order->second, call->caller.name});
+  co_await std::move(telling);
+  const Fleet& fleet = parts_.loop.fleet();
+  std::vector<Node> items;
+  if (const Instance* instance = fleet.find(*id)) {
+    items.push_back(document_of(*instance, fleet, parts_.loop.parts().clock.now()));
+  }
+  co_return list_document("muster.instances/1", "instances", std::move(items));
+}
+
+Task<Result<Node>> Api::list_events(Call* call) {
+  Journal& journal = parts_.journal;
+  const Result<long long> after = call->number("after", 0, 1LL << 60);
+  const Result<long long> limit = call->number("limit", kPageDefault, kPageMax);
+  const Result<long long> wait = call->number("wait", 0, kWaitMax / 1s);
+  for (const auto* one : {&after, &limit, &wait}) {
+    if (!*one) co_return tl::unexpected<Error>(one->error());
+  }
+  const auto number = static_cast<std::uint64_t>(*after);
+  if (journal.last() <= number && *wait > 0) {
+    Task<> waiting = parts_.loop.parts().clock.wait(journal.changed(), std::chrono::seconds{*wait});
+    co_await std::move(waiting);
+  }
+  std::vector<Node> items;
+  for (const JournalEntry& entry : journal.after(number, static_cast<std::size_t>(*limit))) {
+    items.push_back(document_of(entry));
+  }
+  Node document = list_document("muster.events/1", "events", std::move(items));
+  document.set("last", Node::number(static_cast<long long>(journal.last())));
+  co_return document;
+}
+
+Task<Result<Node>> Api::show_status(Call* call) {
+  static_cast<void>(call);
+  const ControlLoop& loop = parts_.loop;
+  const Fleet& fleet = loop.fleet();
+  long queued = 0;
+  for (const auto& [key, demand] : fleet.demand()) queued += static_cast<long>(demand.jobs.size());
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.status/1"));
+  document.set("version", Node::string(MUSTER_VERSION));
+  document.set("cluster", Node::string(loop.options().cluster));
+  document.set("region", Node::string(loop.options().region));
+  document.set("is_ready", Node::boolean(loop.has_listed_sources()));
+  document.set("jobs_queued", Node::number(queued));
+  document.set("jobs_open", Node::number(static_cast<long long>(fleet.open_jobs().size())));
+  document.set("instances", Node::number(fleet.live_count()));
+  const auto& store = loop.store_error();
+  document.set("store_error", store ? Node::string(store->describe()) : Node());
+  co_return document;
+}
+
+Task<Result<Node>> Api::reload(Call* call) {
+  const Status done = parts_.reload();
+  if (!done) co_return tl::unexpected<Error>(done.error());
+  Task<Result<Node>> showing = show_status(call);
+  co_return co_await std::move(showing);
+}
+
+Task<Result<Node>> Api::describe(Call* call) {
+  static_cast<void>(call);
+  co_return openapi();
+}
+
+Node Api::openapi() {
+  Node paths = Node::mapping();
+  std::map<std::string, Node> by_path;
+  for (const Route& route : routes()) {
+    Node operation = Node::mapping();
+    operation.set("summary", Node::string(std::string(route.summary)));
+    Node parameters = Node::sequence();
+    const auto add = [&](const std::string& name, const char* place, bool is_required) {
+      Node schema = Node::mapping();
+      schema.set("type", Node::string("string"));
+      Node one = Node::mapping();
+      one.set("name", Node::string(name)).set("in", Node::string(place));
+      one.set("required", Node::boolean(is_required)).set("schema", std::move(schema));
+      parameters.items.push_back(std::move(one));
+    };
+    for (const std::string& part : segments_of(route.path)) {
+      if (part.starts_with('{')) add(part.substr(1, part.size() - 2), "path", true);
+    }
+    for (const std::string_view name : route.query) add(std::string(name), "query", false);
+    if (!parameters.items.empty()) operation.set("parameters", std::move(parameters));
+    Node fine = Node::mapping();
+    fine.set("description",
+             Node::string(route.schema.empty() ? std::string("This document")
+                                               : fmt::format("A {} document", route.schema)));
+    Node wrong = Node::mapping();
+    wrong.set("description", Node::string("A muster.error/1 document"));
+    Node responses = Node::mapping();
+    responses.set("200", std::move(fine)).set("default", std::move(wrong));
+    operation.set("responses", std::move(responses));
+    operation.set("x-muster-role",
+                  Node::string(route.role == ApiRole::viewer ? "viewer" : "operator"));
+    Node& item = by_path.try_emplace(std::string(route.path), Node::mapping()).first->second;
+    item.set(route.method == "GET" ? "get" : "post", std::move(operation));
+  }
+  for (auto& [path, item] : by_path) paths.set(std::string(kPrefix) + path, std::move(item));
+  Node info = Node::mapping();
+  info.set("title", Node::string("muster")).set("version", Node::string(MUSTER_VERSION));
+  Node document = Node::mapping();
+  document.set("openapi", Node::string("3.1.0")).set("info", std::move(info));
+  document.set("paths", std::move(paths));
+  return document;
+}
+
+}  // namespace muster

@@ -1,0 +1,156 @@
+#include "service/api_documents.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace muster {
+namespace {
+
+using namespace std::chrono_literals;
+
+Node dollars(double usd) {
+  Node node = Node::number(0);
+  node.text = fmt::format("{:.6f}", usd);
+  return node;
+}
+
+Node millis(Duration time) { return Node::number(std::max<Duration>(time, Duration{}) / 1ms); }
+
+}  // namespace
+
+Node time_node(TimePoint at) {
+  return at == TimePoint{} ? Node() : Node::string(format_iso8601_millis(at));
+}
+
+Node strings_node(const std::vector<std::string>& texts) {
+  Node node = Node::sequence();
+  for (const std::string& text : texts) node.items.push_back(Node::string(text));
+  return node;
+}
+
+Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
+  const Lease* lease = fleet.find(job.lease);
+  const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
+  Node node = Node::mapping();
+  node.set("id", Node::string(job.id.value())).set("source", Node::string(job.source));
+  node.set("state", Node::string(to_string(job.state)));
+  node.set("outcome", has_ended ? Node::string(to_string(job.outcome)) : Node());
+  node.set("exit_code", job.state == JobState::finished ? Node::number(job.exit_code) : Node());
+  node.set("reason", Node::string(job.reason));
+  node.set("labels", strings_node(job.labels));
+  node.set("repository", Node::string(job.repository)).set("tenant", Node::string(job.tenant));
+  node.set("priority", Node::number(job.priority));
+  node.set("instance", lease == nullptr ? Node() : Node::string(lease->instance.value()));
+  node.set("queued_at", time_node(job.queued_at));
+  node.set("changed_at", time_node(job.changed_at));
+  node.set("age_ms", millis((has_ended ? job.changed_at : now) - job.queued_at));
+  return node;
+}
+
+Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now) {
+  const Lease* lease = fleet.find(instance.lease);
+  Node node = Node::mapping();
+  node.set("id", Node::string(instance.id.value()));
+  node.set("pool", Node::string(instance.pool.value()));
+  node.set("phase", Node::string(to_string(instance.phase)));
+  node.set("type", Node::string(instance.offering.instance_type));
+  node.set("capacity", Node::string(to_string(instance.offering.capacity_type)));
+  node.set("zone", Node::string(instance.offering.zone));
+  node.set("address", Node::string(instance.address));
+  node.set("job", lease == nullptr ? Node() : Node::string(lease->job.value()));
+  node.set("jobs_run", Node::number(instance.job_count));
+  node.set("launched_at", time_node(instance.launched_at));
+  node.set("phase_since", time_node(instance.phase_since));
+  node.set("age_ms", millis(now - instance.launched_at));
+  node.set("usd_per_hour", dollars(instance.usd_per_hour));
+  node.set("is_protected", Node::boolean(instance.is_protected));
+  node.set("reason", Node::string(instance.reason));
+  node.set("trouble", Node::string(instance.trouble));
+  return node;
+}
+
+Node document_of(const Explanation& explanation) {
+  Node node = Node::mapping();
+  node.set("cause", Node::string(explanation.cause));
+  node.set("headline", Node::string(explanation.headline));
+  node.set("since", time_node(explanation.since));
+  node.set("next", Node::string(explanation.next));
+  node.set("next_at", explanation.next_at ? time_node(*explanation.next_at) : Node());
+  node.set("change", Node::string(explanation.change));
+  node.set("queue", Node::string(explanation.queue));
+  Node timeline = Node::sequence();
+  for (const auto& [at, what] : explanation.timeline) {
+    Node entry = Node::mapping();
+    entry.set("at", time_node(at)).set("what", Node::string(what));
+    timeline.items.push_back(std::move(entry));
+  }
+  node.set("timeline", std::move(timeline));
+  return node;
+}
+
+Node document_of(const JournalEntry& entry) {
+  Node node = Node::mapping();
+  node.set("number", Node::number(static_cast<long long>(entry.number)));
+  node.set("at", time_node(entry.at)).set("kind", Node::string(entry.kind));
+  node.set("subject", Node::string(entry.subject)).set("what", Node::string(entry.what));
+  node.set("detail", Node::string(entry.detail));
+  return node;
+}
+
+Node document_of(const StepLog& step) {
+  Node node = Node::mapping();
+  node.set("step", Node::string(step.step)).set("outcome", Node::string(step.outcome));
+  node.set("exit_code", Node::number(step.exit_code));
+  node.set("bytes", Node::number(static_cast<long long>(step.bytes)));
+  return node;
+}
+
+Node document_of(const Pool& pool, const Controller& controller, TimePoint now) {
+  const Fleet& fleet = controller.fleet();
+  std::size_t idle = 0;
+  std::size_t coming = 0;
+  std::size_t stopped = 0;
+  int busy = 0;
+  int ending = 0;
+  for (const auto& [at, supply] : fleet.supply()) {
+    if (at.pool != pool.name) continue;
+    idle += supply.idle.size();
+    coming += supply.booting.size() + static_cast<std::size_t>(supply.requested);
+    stopped += supply.stopped.size();
+    busy += supply.busy;
+    ending += supply.ending;
+  }
+  std::size_t queued = 0;
+  std::string note;
+  for (const auto& [key, demand] : fleet.demand()) {
+    const auto pools = controller.planner().pools_for(key.labels);
+    const bool is_here = !pools.empty() && pools.front().pool == pool.name;
+    if (!is_here || demand.jobs.empty()) continue;
+    queued += demand.jobs.size();
+    const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
+    if (note.empty() && is_blocked) note = demand.reason.text;
+  }
+  const std::string failure = controller.market().last_failure(pool.name);
+  const auto order = fleet.pool_orders().find(pool.name);
+  const PoolMode mode = fleet.mode_of(pool.name);
+  std::string state = failure.empty() ? "ok" : "degraded";
+  if (!failure.empty()) note = failure;
+  if (mode != PoolMode::open) {
+    state = to_string(mode);
+    note =
+        fmt::format("by {}, {} ago{}", order->second.by, format_duration(now - order->second.since),
+                    order->second.why.empty() ? "" : ": \"" + order->second.why + "\"");
+  }
+  Node node = Node::mapping();
+  const auto count = [](auto number) { return Node::number(static_cast<long long>(number)); };
+  node.set("name", Node::string(pool.name.value())).set("state", Node::string(state));
+  node.set("labels", strings_node(pool.labels)).set("idle", count(idle));
+  node.set("idle_wanted", count(controller.planner().idle_target(pool, now)));
+  node.set("coming", count(coming)).set("busy", count(busy)).set("ending", count(ending));
+  node.set("stopped", count(stopped)).set("limit", count(pool.max_instances));
+  node.set("queued", count(queued)).set("note", Node::string(note));
+  return node;
+}
+
+}  // namespace muster

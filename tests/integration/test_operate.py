@@ -1,0 +1,223 @@
+"""The commands that look at a running daemon and tell it what to do."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from conftest import BIN, Simulator, until
+from test_daemon import Daemon
+
+PIPELINE = """kind: pipeline
+type: vm
+name: default
+clone: {disable: true}
+steps:
+- {name: one, commands: ['echo first line', 'sleep %s']}
+- {name: two, commands: ['echo second; printf "\\\\033]0;evil\\\\007"', 'exit %d'], depends_on: [one]}
+"""
+
+
+@pytest.fixture
+def simulator():
+    made = Simulator("--machines", "process", "--no-throttling")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def daemon(simulator, tmp_path):
+    made = Daemon(simulator, tmp_path / "d", idle=0, more="  other:\n    image: debian-12-amd64-process\n"
+                  "    types: [t3.large]\n    labels: [arm64]\n    max_instances: 1\n    ssh: {port: 2222}\n").start()
+    until(lambda: "ready" in made.said(), what="the daemon")
+    yield made
+    made.stop()
+
+
+def submit(daemon, *flags, takes=0, code=0):
+    (daemon.folder / ".drone.yml").write_text(PIPELINE % (takes, code))
+    done = daemon.muster("submit", "--json", *(flags or ("--pool", "plain")))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["job"]
+
+
+def ask(daemon, *words, code=0):
+    done = daemon.muster(*words)
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
+
+
+def state_of(daemon, job):
+    return json.loads(ask(daemon, "job", "show", job, "--json"))["job"]
+
+
+def wait_for(daemon, job, *states):
+    until(lambda: state_of(daemon, job)["state"] in states, 40, f"{job} to be {states}")
+    return state_of(daemon, job)
+
+
+def test_a_job_is_listed_shown_explained_and_its_logs_can_be_read(daemon):
+    job = submit(daemon, code=3)
+    ended = wait_for(daemon, job, "finished")
+    assert (ended["outcome"], ended["exit_code"]) == ("failed", 3)
+    assert "step two exited with 3" in ask(daemon, "explain", job).splitlines()[0]
+    assert job in ask(daemon, "jobs") and "failed" in ask(daemon, "jobs")
+    assert ask(daemon, "jobs", "--state", "open").count("\n") == 1
+    logs = ask(daemon, "logs", job)
+    assert "one │ first line" in logs and "two │ second" in logs
+    assert ask(daemon, "logs", job, "--step", "one").count("first line") == 2  # The command's trace, and its output.
+    events = [json.loads(line) for line in ask(daemon, "events", "--json").splitlines()]
+    mine = [one["what"] for one in events if one["subject"].endswith(job)]
+    assert mine == ["queued", "leased", "running", "failed"]
+    assert "E0605" in ask(daemon, "job", "show", "no-such", code=2)
+    assert "E0605" in ask(daemon, "logs", job, "--step", "three", code=2)
+
+
+def test_logs_are_followed_until_the_job_ends(daemon):
+    job = submit(daemon, takes=2)
+    wait_for(daemon, job, "running")
+    follow = subprocess.Popen([BIN / "muster", "logs", "-f", job], cwd=daemon.folder, env=daemon.environment,
+                              stdout=subprocess.PIPE, text=True)
+    assert "first line" in follow.stdout.readline() + follow.stdout.readline()
+    assert state_of(daemon, job)["state"] == "running"
+    rest = follow.communicate(timeout=40)[0]
+    assert "two │ second" in rest and follow.returncode == 0
+
+
+def test_a_paused_pool_outlives_kill_9_and_says_who_and_why(daemon):
+    assert "paused" in ask(daemon, "pool", "pause", "plain", "--reason", "image rebuild")
+    job = submit(daemon)
+    until(lambda: "waiting for its pool" in ask(daemon, "explain", job), 10, "the reason")
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    until(lambda: daemon.said().count("ready") == 2, what="the second daemon")
+    said = ask(daemon, "explain", job)
+    assert '"image rebuild"' in said and "muster pool resume plain" in said
+    assert "paused" in ask(daemon, "pools")
+    ask(daemon, "pool", "resume", "plain")
+    assert wait_for(daemon, job, "finished")["outcome"] == "passed"
+    assert "Did you mean plain?" in ask(daemon, "pool", "pause", "plian", code=2)
+
+
+def test_waiting_and_running_jobs_are_cancelled(daemon, simulator):
+    running = submit(daemon, takes=60)
+    wait_for(daemon, running, "running")
+    ask(daemon, "pool", "pause", "plain")
+    waiting = submit(daemon)
+    until(lambda: waiting in ask(daemon, "jobs"), 10, "the second job")
+    for job in (waiting, running):
+        ask(daemon, "job", "cancel", job, "--reason", "wrong branch")
+        ended = wait_for(daemon, job, "finished", "dropped")
+        assert ended["outcome"] == "cancelled" and "wrong branch" in ended["reason"]
+    until(lambda: simulator.ledger()["alive"] == 0, 30, "the end of the machine")
+    assert daemon.muster("job", "cancel", waiting).returncode == 0  # Again: it stays as it is.
+
+
+def test_instances_are_drained_protected_and_terminated(daemon, simulator):
+    job = submit(daemon, takes=3)
+    where = wait_for(daemon, job, "running")["instance"]
+    refused = ask(daemon, "instance", "terminate", where, code=3)
+    assert job in refused and "--yes" in refused
+    assert "protected" in ask(daemon, "instance", "protect", where)
+    tags = simulator.ec2.describe_instances(InstanceIds=[where])["Reservations"][0]["Instances"][0]["Tags"]
+    assert {"Key": "muster:protect", "Value": "true"} in tags
+    ask(daemon, "instance", "unprotect", where)
+    ask(daemon, "instance", "drain", where)
+    assert wait_for(daemon, job, "finished")["outcome"] == "passed"
+    lost = submit(daemon, takes=60)
+    where = wait_for(daemon, lost, "running")["instance"]
+    ask(daemon, "instance", "terminate", where, "--yes")
+    ended = wait_for(daemon, lost, "finished")
+    assert ended["outcome"] == "lost" and "terminated by" in ended["reason"]
+    assert "E0605" in ask(daemon, "instance", "drain", "i-0123456789abcdef0", code=2)
+
+
+def test_the_configuration_is_reloaded_or_kept(daemon):
+    whole = (daemon.folder / "muster.yml").read_text()
+    daemon.configure(whole.replace("max_instances: 20", "max_instances: many"))
+    assert "E0301" in ask(daemon, "config", "reload", code=2)
+    assert '"limit": 20' in ask(daemon, "pools", "--json")
+    daemon.configure(whole.replace("max_instances: 20", "max_instances: 7"))
+    ask(daemon, "config", "reload")
+    until(lambda: '"limit": 7' in ask(daemon, "pools", "--json"), 5, "the new limit")
+
+
+def test_without_a_daemon_commands_say_so(simulator, tmp_path):
+    daemon = Daemon(simulator, tmp_path / "d")
+    daemon.state.mkdir(parents=True)
+    for words in (["jobs"], ["pools"], ["explain", "x"], ["logs", "x"], ["top"], ["events"], ["config", "reload"]):
+        assert "E0604" in ask(daemon, *words, code=4)
+
+
+def http(daemon, text):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(daemon.state / "api.sock"))
+        sock.sendall(text.encode())
+        answer = b""
+        while piece := sock.recv(65536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+def request(daemon, method, path, body=""):
+    return http(daemon, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                        f"Content-Length: {len(body)}\r\n\r\n{body}")
+
+
+def test_every_route_of_the_description_answers_and_refuses_what_is_wrong(daemon):
+    status, body = request(daemon, "GET", "/api/v1/openapi.json")
+    paths = json.loads(body)["paths"]
+    assert status == 200 and len(paths) >= 12
+    filled = {"job": "nobody", "pool": "nobody", "instance": "i-0", "order": "pause", "step": "s"}
+    for path, item in paths.items():
+        for method in item:
+            target = path.format(**filled)
+            status, body = request(daemon, method.upper(), target)
+            if "{" in path:
+                assert status == 404 and json.loads(body)["error"]["remedy"], (method, target, body)
+            else:
+                assert status == 200, (method, target, body)
+            status, body = request(daemon, method.upper(), target + "?nonsense=1")
+            assert status == 400 and json.loads(body)["schema"] == "muster.error/1", target
+        status, _ = request(daemon, "DELETE", path.format(**filled))
+        assert status == 405
+    wrong = [("GET", "/api/v1/jobs?limit=-1", "", 400), ("GET", "/api/v1/jobs?limit=x", "", 400),
+             ("GET", "/api/v1/jobs?state=odd", "", 400), ("GET", "/api/v1/jobs?limit=1&limit=2", "", 400),
+             ("GET", "/api/v1/%zz", "", 404), ("GET", "/", "", 404), ("GET", "/api/v1/events?wait=9999", "", 400),
+             ("POST", "/api/v1/pools/plain/pause", '{"reason": 5}', 400),
+             ("POST", "/api/v1/pools/plain/pause", '{"why": "x"}', 400),
+             ("POST", "/api/v1/pools/plain/pause", '{"reason": "a\\u0007b"}', 400),
+             ("POST", "/api/v1/pools/plain/pause", '{"reason": "' + "x" * 501 + '"}', 400),
+             ("POST", "/api/v1/pools/plain/pause", "[", 400), ("POST", "/api/v1/pools/plain/explode", "", 404),
+             ("POST", "/api/v1/config/reload", '{"reason": "x"}', 400)]
+    for method, target, body, expected in wrong:
+        status, answer = request(daemon, method, target, body)
+        assert status == expected, (target, body, answer)
+    assert "paused" not in ask(daemon, "pools")
+
+
+def test_the_socket_is_its_owners_alone(daemon):
+    path = daemon.state / "api.sock"
+    assert path.stat().st_mode & 0o777 == 0o600
+    # Whoever gets at it all the same is told by the kernel, and refused.
+    for part in [path, *path.parents][:-1]:
+        if str(part).startswith(str(daemon.folder.parent)):
+            os.chmod(part, 0o777)
+    parent = daemon.folder.parent.parent
+    for part in [parent, *parent.parents]:
+        os.chmod(part, os.stat(part).st_mode | 0o011)
+    code = ("import socket,os;os.setuid(65534);s=socket.socket(socket.AF_UNIX);"
+            f"s.connect({str(path)!r});s.sendall(b'GET /api/v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n');print(s.recv(999))")
+    done = subprocess.run(["python3", "-c", code], capture_output=True, text=True, timeout=20)
+    assert "403" in done.stdout, done.stdout + done.stderr
+
+
+def test_top_and_status_show_a_screen(daemon):
+    job = submit(daemon, takes=2)
+    until(lambda: job in ask(daemon, "top"), 10, "the job")
+    assert "POOL" in ask(daemon, "top") and "1 open" in ask(daemon, "status")
