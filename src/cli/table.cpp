@@ -71,6 +71,7 @@ void Table::print() const {
       line += columns_[i].is_right ? pad + cell : is_last ? cell : cell + pad;
       if (!is_last) line += kGap;
     }
+    line.resize(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
   };
   print_row([&](std::size_t i) { return columns_[i].name; });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "ec2model/catalog.hpp"
 
@@ -130,7 +131,15 @@ void Checks::committing(const FleetCommit& commit) {
   for (const Lease& lease : commit.changes.leases) {
     check(disk.leases, lease, [](const Lease& one) { return one.state; });
   }
+  std::map<PoolName, PoolOrder> orders = disk.pool_orders;
+  for (const PoolOrder& order : commit.changes.pool_orders) orders[order.pool] = order;
   for (const Intent& intent : commit.changes.intents) {
+    const auto order = orders.find(intent.pool);
+    const bool is_new = !disk.intents.contains(intent.id);
+    if (is_new && order != orders.end() && order->second.mode != PoolMode::open) {
+      world_.violate("I6", fmt::format("pool {} is {}, and {} is launched", intent.pool.value(),
+                                       to_string(order->second.mode), intent.id.value()));
+    }
     check(disk.intents, intent, [](const Intent& one) { return one.state; });
   }
 }

@@ -157,6 +157,19 @@ TEST_F(ChecksTest, I6SeesMoreInstancesThanThePoolMayHave) {
   EXPECT_EQ(broken(), "I6");
 }
 
+TEST_F(ChecksTest, I6SeesALaunchOfAPausedPool) {
+  FleetCommit commit;
+  Intent intent;
+  intent.id = IntentId("int-1");
+  intent.pool = PoolName("linux");
+  commit.changes.intents = {intent};
+  checks_.committing(commit);
+  EXPECT_EQ(broken(), "");
+  world_.disk.pool_orders[intent.pool] = {intent.pool, PoolMode::paused, {}, "ann", ""};
+  checks_.committing(commit);
+  EXPECT_EQ(broken(), "I6");
+}
+
 TEST_F(ChecksTest, I6SeesALaunchBeyondTheBudget) {
   config_.limits.usd_per_day = "0.01";
   launch();

@@ -287,7 +287,8 @@ class Day {
     }
   }
 
-  /// The machine's clock is set wrong and right again; the configuration loses a pool for a while.
+  /// The machine's clock is set wrong and right again; people change the configuration for a
+  /// while, stop a pool, or want an instance gone.
   Task<> interfere_with_process() {
     for (const auto& [at, number] : process_moments_) {
       co_await world_.clock.sleep(std::max<Duration>(at - world_.now(), 0ns));
@@ -300,6 +301,8 @@ class Day {
                 ? 0s
                 : kJumps.at(static_cast<std::size_t>(process_dice_.between(0L, 3L)));
         world_.trace("clock jumps", format_duration(world_.wall_ahead));
+      } else if (loop_ != nullptr && process_dice_.hits(0.5)) {
+        give_orders();
       } else if (loop_ != nullptr) {
         Config fewer = config_;
         if (fewer.pools.size() > 1) fewer.pools.erase(std::prev(fewer.pools.end()));
@@ -308,6 +311,31 @@ class Day {
         loop_->post(ConfigReplaced{fewer});
         co_await world_.clock.sleep(10min);
         if (loop_ != nullptr) loop_->post(ConfigReplaced{config_});
+      }
+    }
+  }
+
+  void give_orders() {
+    const bool drains = process_dice_.hits(0.5);
+    const PoolName pool = config_.pools.begin()->second.name;
+    world_.trace("pool ordered", pool.value(), drains ? "drain" : "pause");
+    loop_->post(PoolOrdered{pool, drains ? PoolMode::draining : PoolMode::paused, "ann", "test"});
+    const auto& instances = loop_->fleet().instances();
+    if (instances.empty()) return;
+    auto one = instances.begin();
+    std::advance(one, process_dice_.between(0L, static_cast<long>(instances.size()) - 1));
+    world_.trace("instance ordered", one->first.value(), "drain");
+    loop_->post(InstanceOrdered{one->first, InstanceOrder::drained, "ann"});
+  }
+
+  /// Nobody leaves a pool stopped for ever, whatever store was restored since.
+  Task<> resume_pools() {
+    while (true) {
+      co_await world_.clock.sleep(20min);
+      if (loop_ == nullptr) continue;
+      for (const auto& [pool, order] : loop_->fleet().pool_orders()) {
+        if (order.mode != PoolMode::open && world_.clock.now() - order.since > 10min)
+          loop_->post(PoolOrdered{pool, PoolMode::open, "bob", ""});
       }
     }
   }
@@ -514,6 +542,7 @@ class Day {
     }
     scope.spawn(go_on());
     if (options_.has_faults) scope.spawn(interfere_with_process());
+    if (options_.has_faults) scope.spawn(resume_pools());
     if (options_.has_faults) scope.spawn(interfere());
     scope.spawn(bring_jobs());
     scope.spawn(cancel_jobs());
