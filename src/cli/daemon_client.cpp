@@ -50,7 +50,17 @@ Result<Node> DaemonClient::get(const std::string& path, Duration time_max) {
   HttpRequest request;
   request.url = "http://muster/api/v1" + path;
   request.time_max = time_max;
-  return send(std::move(request));
+  const Result<HttpResponse> response = exchange(std::move(request));
+  return response ? read(*response) : tl::unexpected<Error>(response.error());
+}
+
+Result<std::string> DaemonClient::get_text(const std::string& path) {
+  HttpRequest request;
+  request.url = "http://muster/api/v1" + path;
+  Result<HttpResponse> response = exchange(std::move(request));
+  if (!response) return tl::unexpected<Error>(response.error());
+  if (response->status == 200) return std::move(response->body);
+  return tl::unexpected<Error>(read(*response).error());
 }
 
 Result<Node> DaemonClient::post(const std::string& path, const std::string& reason) {
@@ -63,7 +73,8 @@ Result<Node> DaemonClient::post(const std::string& path, const std::string& reas
     body.set("reason", Node::string(reason));
     request.body = wire::to_json(body);
   }
-  return send(std::move(request));
+  const Result<HttpResponse> response = exchange(std::move(request));
+  return response ? read(*response) : tl::unexpected<Error>(response.error());
 }
 
 void DaemonClient::sleep(Duration time) {
@@ -73,7 +84,7 @@ void DaemonClient::sleep(Duration time) {
   wiring_.context.run();
 }
 
-Result<Node> DaemonClient::send(HttpRequest request) {
+Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
   request.uses_proxy = false;
   Result<HttpResponse> response = fail(ErrorKind::unavailable, "not asked");
   const auto work = [](http::CurlTransport* transport, HttpRequest sent,
@@ -98,9 +109,13 @@ Result<Node> DaemonClient::send(HttpRequest request) {
                 "Start one (muster daemon), or set MUSTER_STATE to the folder of the one you mean.",
                 "E0604");
   }
-  Result<Node> document = wire::parse_json(response->body, {256 << 20, 64});
+  return response;
+}
+
+Result<Node> DaemonClient::read(const HttpResponse& response) {
+  Result<Node> document = wire::parse_json(response.body, {256 << 20, 64});
   if (!document) return tl::unexpected<Error>(document.error());
-  if (response->status == 200) return document;
+  if (response.status == 200) return document;
   const std::string code = document->text_at({"error", "code"});
   const std::string page = document->text_at({"error", "page"});
   return fail(kind_of(code), document->text_at({"error", "message"}),

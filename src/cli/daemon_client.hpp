@@ -20,13 +20,16 @@ class DaemonClient {
   /// `path` begins after `/api/v1`; its segments are encoded already.
   [[nodiscard]] Result<Node> get(const std::string& path,
                                  Duration time_max = std::chrono::seconds{15});
+  /// An answer that is no JSON.
+  [[nodiscard]] Result<std::string> get_text(const std::string& path);
   /// A reason may be empty.
   [[nodiscard]] Result<Node> post(const std::string& path, const std::string& reason = "");
 
   void sleep(Duration time);
 
  private:
-  [[nodiscard]] Result<Node> send(HttpRequest request);
+  [[nodiscard]] Result<HttpResponse> exchange(HttpRequest request);
+  [[nodiscard]] static Result<Node> read(const HttpResponse& response);
 
   Wiring wiring_;
   http::CurlTransport transport_;

@@ -199,15 +199,19 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
   options.region = around.region().value;
   options.secret = *secret;
   Journal journal(executor, log);
-  options.on_committed = [&journal, clock = &wiring->clock](const FleetChanges& changes) {
+  Metrics metrics;
+  const ControlLoop* noted = nullptr;
+  options.on_committed = [&, clock = &wiring->clock](const FleetChanges& changes) {
     journal.note(changes, clock->now());
+    metrics.note(changes, noted->fleet(), clock->now());
   };
   ControlLoop loop(executor,
                    {around.cloud(), around.cloud(), around.cloud(), around.resources(),
                     around.budget(), connector, wiring->docker, **store, **store, sources, output,
                     wiring->clock, wiring->random, log},
                    options, *config);
-  Api api({loop, **store, output, journal, &authenticate,
+  noted = &loop;
+  Api api({loop, **store, output, journal, metrics, &authenticate,
            [&loop, common, &log] { return reload(loop, *common, log); }});
   http::Server server(executor, api, {}, log);
   auto listening = http::listen_local(executor, daemon_socket());

@@ -456,6 +456,18 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
       ->capture_default_str();
   events->add_flag("--json", flags->as_json, "As JSON lines");
 
+  add(app, "metrics",
+      "Print the daemon's figures in Prometheus' text format.\n\n"
+      "Examples:\n"
+      "  muster metrics > /var/lib/node_exporter/muster.prom\n",
+      [](const Flags&) {
+        DaemonClient client;
+        const Result<std::string> text = client.get_text("/metrics");
+        if (!text) return report(text.error());
+        fmt::print("{}", *text);
+        return static_cast<int>(kDone);
+      });
+
   add(app, "top",
       "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
       "Examples:\n"

@@ -247,6 +247,14 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
                            "GET /api/v1/openapi.json lists what there is.")
                           .value());
   }
+  if (path == "/api/v1/metrics" && request.method == "GET" && query.empty()) {
+    HttpServerResponse response;
+    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"},
+                        {"Cache-Control", "no-store"}};
+    response.body = parts_.metrics.text(parts_.loop.controller(), parts_.loop.parts().clock.now(),
+                                        parts_.loop.store_error().has_value());
+    co_return response;
+  }
   const std::vector<std::string> parts = segments_of(path.substr(kPrefix.size()));
   const Route* route = nullptr;
   bool is_known = false;

@@ -10,6 +10,7 @@
 #include "service/control_loop.hpp"
 #include "service/job_logs.hpp"
 #include "service/journal.hpp"
+#include "service/metrics.hpp"
 
 namespace muster {
 
@@ -23,7 +24,8 @@ struct ApiCaller {
 };
 
 /// The REST API of a daemon, below `/api/v1`. What is not allowed is refused; every answer is JSON
-/// with a `schema`, every refusal has `error.code`, `error.message` and `error.remedy`.
+/// with a `schema` (but `/metrics`, which is Prometheus' text), every refusal has `error.code`,
+/// `error.message` and `error.remedy`.
 class Api : public HttpHandler {
  public:
   struct Parts {
@@ -31,6 +33,7 @@ class Api : public HttpHandler {
     SubmitStore& submitted;
     const JobLogReader& logs;
     Journal& journal;
+    const Metrics& metrics;
     /// Who is at the other end. Default: nobody.
     std::function<ApiCaller(const HttpServerRequest&)> authenticate;
     /// Reads the configuration again; the old one stays on any error.

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -221,3 +222,24 @@ def test_top_and_status_show_a_screen(daemon):
     job = submit(daemon, takes=2)
     until(lambda: job in ask(daemon, "top"), 10, "the job")
     assert "POOL" in ask(daemon, "top") and "1 open" in ask(daemon, "status")
+
+
+def test_metrics_split_the_wait_by_its_cause(daemon):
+    wait_for(daemon, submit(daemon), "finished")
+    ask(daemon, "pool", "pause", "plain")
+    job = submit(daemon)
+    until(lambda: "waiting for its pool" in ask(daemon, "explain", job), 10, "the reason")
+    time.sleep(1.2)
+    ask(daemon, "pool", "resume", "plain")
+    wait_for(daemon, job, "finished")
+    values = {}
+    for line in ask(daemon, "metrics").splitlines():
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            values[name] = float(value)
+    assert values['muster_jobs_ended_total{outcome="passed"}'] == 2
+    assert values['muster_job_wait_part_seconds_sum{part="policy"}'] > 1.1
+    parts = sum(values[f'muster_job_wait_part_seconds_sum{{part="{part}"}}']
+                for part in ("ci_server", "policy", "capacity", "boot", "start"))
+    assert abs(parts - values["muster_job_wait_seconds_sum"]) < 0.3
+    assert values['muster_pool_limit{pool="plain"}'] == 20 and values["muster_store_failing"] == 0
