@@ -221,6 +221,14 @@ void Controller::on(const InstanceOrdered& event, TimePoint now) {
   }
 }
 
+void Controller::on(const LaunchTrouble& event, TimePoint now) {
+  static_cast<void>(now);
+  if (fleet_.find(event.intent) == nullptr) return;
+  Intent& intent = fleet_.glance(event.intent);
+  intent.trouble = event.error.describe();
+  intent.is_throttled = event.error.kind == ErrorKind::throttled;
+}
+
 void Controller::on(const MachineTrouble& event, TimePoint now) {
   static_cast<void>(now);
   if (fleet_.find(event.instance) != nullptr) fleet_.glance(event.instance).trouble = event.what;

@@ -60,6 +60,7 @@ class Controller {
   void on(const PoolOrdered& event, TimePoint now);
   void on(const InstanceOrdered& event, TimePoint now);
   void on(const MachineTrouble& event, TimePoint now);
+  void on(const LaunchTrouble& event, TimePoint now);
 
   // Jobs.
   void list_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint asked_at,

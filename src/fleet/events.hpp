@@ -179,6 +179,12 @@ struct InstanceOrdered {
   std::string by;
 };
 
+/// Why the cloud has not answered a launch yet.
+struct LaunchTrouble {
+  IntentId intent;
+  Error error;
+};
+
 /// Why there is no way into a machine that is coming, for people.
 struct MachineTrouble {
   InstanceId instance;
@@ -189,6 +195,6 @@ using FleetEvent =
     std::variant<JobsListed, JobsTold, LaunchAnswered, InstancesListed, MachineReady, MachineSeen,
                  MachineUnfit, LeaseAccepted, LeaseStarting, LeaseGivenBack, LeaseFinished,
                  LeaseReported, TerminateAccepted, PowerRefused, PoolResolved, InterruptionNoticed,
-                 ConfigReplaced, PoolOrdered, InstanceOrdered, MachineTrouble>;
+                 ConfigReplaced, PoolOrdered, InstanceOrdered, MachineTrouble, LaunchTrouble>;
 
 }  // namespace muster

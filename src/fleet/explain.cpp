@@ -120,6 +120,15 @@ const Instance* oldest_coming(const Fleet& fleet, const std::string& pool) {
   return oldest;
 }
 
+/// A launch of the pool that the cloud has not answered, and why.
+const Intent* launch_in_trouble(const Fleet& fleet, const std::string& pool) {
+  for (const auto& [id, intent] : fleet.intents()) {
+    const bool is_here = intent.pool.value() == pool && intent.state == IntentState::open;
+    if (is_here && !intent.trouble.empty()) return &intent;
+  }
+  return nullptr;
+}
+
 /// Another tenant that waits for the same pool, has less than its share, and so goes first.
 const Demand::Key* served_first(const Controller& controller, const Job& job,
                                 const std::string& pool) {
@@ -190,6 +199,14 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
     }
     out.change = fmt::format("to look at it: aws ec2 get-console-output --latest --instance-id {}",
                              coming->id.value());
+  }
+  if (const Intent* stuck = launch_in_trouble(fleet, reason.pool);
+      reason.cause == WaitCause::launching && stuck != nullptr) {
+    const WaitCause cause = stuck->is_throttled ? WaitCause::throttled : WaitCause::launching;
+    out.cause = to_string(cause);
+    words = words_of(cause);
+    text = stuck->trouble;
+    out.next = "the same launch is asked for again";
   }
   if (is_coming && !failure.empty()) {
     out.cause = to_string(WaitCause::circuit_open);

@@ -24,6 +24,9 @@ struct Intent {
   bool is_hedge = false;    ///< Beside one that takes too long.
   double usd_per_hour = 0;  ///< Of one instance; 0: not known.
   int vcpus = 0;            ///< Of one instance; 0: not known.
+  // What only this process needs to know.
+  std::string trouble;        ///< Why the cloud has not answered it yet, for people.
+  bool is_throttled = false;  ///< Whether that is its rate limit.
 };
 
 /// One EC2 instance.

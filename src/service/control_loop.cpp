@@ -164,7 +164,8 @@ void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
            !std::holds_alternative<JobsTold>(one->event) &&
            !std::holds_alternative<InstancesListed>(one->event) &&
            !std::holds_alternative<MachineSeen>(one->event) &&
-           !std::holds_alternative<MachineTrouble>(one->event);
+           !std::holds_alternative<MachineTrouble>(one->event) &&
+           !std::holds_alternative<LaunchTrouble>(one->event);
   });
   const bool is_due = next_plan_ && *next_plan_ <= parts_.clock.now();
   const bool is_other = !planned_with_ || planned_with_->can_launch == stop_time_max_.has_value() ||

@@ -66,6 +66,7 @@ Task<LaunchAnswered> ControlLoop::ask_for_launch(IntentId id, FrozenCall call,
                           kind != ErrorKind::throttled;
     if (is_final) co_return refusal(id, answer.error());
     is_unknown = is_unknown || may_have_acted(kind);
+    post(LaunchTrouble{id, answer.error()});
     parts_.log.warn("launch_not_answered", {{"intent", id}, {"error", answer.error().describe()}});
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, kPauseMax);
