@@ -1,6 +1,7 @@
 #include "cli/daemon_client.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
@@ -86,6 +87,8 @@ void DaemonClient::sleep(Duration time) {
 
 Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
   request.uses_proxy = false;
+  request.response_bytes_max = 256 << 20;
+  const bool is_order = request.method != "GET";
   Result<HttpResponse> response = fail(ErrorKind::unavailable, "not asked");
   const auto work = [](http::CurlTransport* transport, HttpRequest sent,
                        Result<HttpResponse>* to) -> Task<> {
@@ -102,8 +105,16 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
     if (wiring_.context.run_one() == 0) break;
   }
   if (!response) {
-    const bool is_absent = response.error().kind == ErrorKind::unavailable;
-    if (!is_absent) return tl::unexpected<Error>(response.error());
+    const std::string path = daemon_socket();
+    if (::access(path.c_str(), F_OK) == 0 && ::access(path.c_str(), R_OK | W_OK) != 0) {
+      return fail(ErrorKind::forbidden, fmt::format("{} is another user's", path),
+                  "Ask as the user that runs the daemon, or as root.", "E0607");
+    }
+    const bool is_absent = response.error().message.starts_with("no connection");
+    if (!is_absent) {
+      if (is_order) response.error().message += "; it may have been done all the same";
+      return tl::unexpected<Error>(response.error());
+    }
     return fail(ErrorKind::unavailable,
                 fmt::format("no muster daemon answers at {}", daemon_socket()),
                 "Start one (muster daemon), or set MUSTER_STATE to the folder of the one you mean.",

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "adapters/http/server.hpp"
 #include "adapters/sqlite/sqlite_store.hpp"
@@ -104,7 +105,7 @@ Status check_pools(const Config& config) {
 }
 
 /// Errors: those of muster.yml; the configuration stays as it is then.
-Status reload(ControlLoop& loop, const CommonFlags& common, const Log& log) {
+Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, const Log& log) {
   Result<Config> config = load_config(common.config);
   Status fine = config ? check_pools(*config) : Status(tl::unexpected<Error>(config.error()));
   const Config& before = loop.controller().config();
@@ -118,11 +119,10 @@ Status reload(ControlLoop& loop, const CommonFlags& common, const Log& log) {
       fine.error().code = "E0301";
       fine.error().remedy = "muster config check shows each with its place.";
     }
-    return fine;
+    return tl::unexpected<Error>(fine.error());
   }
   log.info("config_reloaded", {{"pools", config->pools.size()}});
-  loop.post(ConfigReplaced{std::move(*config)});
-  return {};
+  return config;
 }
 
 /// The local socket is the daemon's own user's, and root's.
@@ -130,12 +130,17 @@ ApiCaller authenticate(const HttpServerRequest& request) {
   if (!request.peer_user) return {};
   const std::uint32_t user = *request.peer_user;
   if (user != 0 && user != geteuid()) return {};
-  std::array<char, 4096> room{};
-  passwd entry{};
-  passwd* found = nullptr;
-  getpwuid_r(user, &entry, room.data(), room.size(), &found);
-  return {found == nullptr ? fmt::format("user {}", user) : std::string(entry.pw_name),
-          ApiRole::operator_};
+  // Whoever keeps the names may be slow: each is asked for once.
+  static std::map<std::uint32_t, std::string> names;
+  const auto [place, is_new] = names.try_emplace(user);
+  if (is_new) {
+    std::array<char, 4096> room{};
+    passwd entry{};
+    passwd* found = nullptr;
+    getpwuid_r(user, &entry, room.data(), room.size(), &found);
+    place->second = found == nullptr ? fmt::format("user {}", user) : std::string(entry.pw_name);
+  }
+  return {place->second, ApiRole::operator_};
 }
 
 /// The first SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads the
@@ -146,7 +151,8 @@ Task<> watch_signals(ControlLoop* loop, const CommonFlags* common, Duration stop
   while (true) {
     const int number = co_await signals.async_wait(use_task);
     if (number == SIGHUP) {
-      static_cast<void>(reload(*loop, *common, log));
+      Result<Config> config = read_again(*loop, *common, log);
+      if (config) loop->post(ConfigReplaced{std::move(*config)});
       continue;
     }
     if (is_stopping) std::_Exit(kInterrupted);
@@ -198,7 +204,7 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
   options.cluster = config->cluster;
   options.region = around.region().value;
   options.secret = *secret;
-  Journal journal(executor, log);
+  Journal journal(executor, log, wiring->clock.now());
   Metrics metrics;
   const ControlLoop* noted = nullptr;
   options.on_committed = [&, clock = &wiring->clock](const FleetChanges& changes) {
@@ -212,7 +218,7 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
                    options, *config);
   noted = &loop;
   Api api({loop, **store, output, journal, metrics, &authenticate,
-           [&loop, common, &log] { return reload(loop, *common, log); }});
+           [&loop, common, &log] { return read_again(loop, *common, log); }});
   http::Server server(executor, api, {}, log);
   auto listening = http::listen_local(executor, daemon_socket());
   if (!listening) {

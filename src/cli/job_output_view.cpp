@@ -33,7 +33,7 @@ class View {
   }
 
   /// Everything that there is more of. Errors: those of the daemon.
-  Result<bool> show_more(DaemonClient& client) {
+  Result<bool> show_more(DaemonClient& client, bool is_last) {
     const std::string path = "/jobs/" + path_segment(job_) + "/steps";
     const Result<Node> listed = client.get(path);
     if (!listed) return tl::unexpected<Error>(listed.error());
@@ -62,9 +62,9 @@ class View {
     }
     const std::string state = listed->text_at({"job", "state"});
     const bool has_ended = state == "finished" || state == "dropped";
-    if (has_ended) finish(width);
-    if (has_ended && !is_there) {
-      return fail(ErrorKind::not_found, fmt::format("the job has no step \"{}\"", step_),
+    if (has_ended || is_last) finish(width);
+    if ((has_ended || is_last) && !is_there) {
+      return fail(ErrorKind::not_found, fmt::format("the job has begun no step \"{}\"", step_),
                   "muster logs JOB shows its steps.", "E0605");
     }
     if (has_ended && shown_.empty() && step_.empty()) {
@@ -75,7 +75,8 @@ class View {
 
  private:
   void line(const std::string& step, std::string_view text, std::size_t width) const {
-    fmt::print("{:<{}} │ {}\n", step, width, is_terminal_ ? neutralised(text) : std::string(text));
+    fmt::print("{:<{}} │ {}\n", neutralised(step, false), width,
+               is_terminal_ ? neutralised(text) : std::string(text));
   }
 
   void write(const std::string& step, std::string_view bytes, std::size_t width) {
@@ -113,7 +114,7 @@ int show_logs(const std::string& job, const std::string& step, bool follows) {
   DaemonClient client;
   View view(job, step);
   while (true) {
-    const Result<bool> has_ended = view.show_more(client);
+    const Result<bool> has_ended = view.show_more(client, !follows);
     if (!has_ended) return report(has_ended.error());
     std::fflush(stdout);
     if (*has_ended || !follows) return kDone;

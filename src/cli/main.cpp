@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <system_error>
 
 #include "base/nearest.hpp"
 #include "cli/commands.hpp"
@@ -169,6 +170,22 @@ int show_help(const CLI::App& app, const std::vector<std::string>& words) {
   return kDone;
 }
 
+/// Of the commands that only ask: whoever stops reading ends them.
+int run_chosen(const std::function<int()>& chosen) {
+  std::signal(SIGPIPE, SIG_DFL);
+  bool is_written = true;
+  int code = kDone;
+  try {
+    code = chosen();
+  } catch (const std::system_error&) {
+    is_written = false;
+  }
+  if (is_written && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  return report(fail(ErrorKind::unavailable, "standard output cannot be written",
+                     "Is its disk full?", "E0303")
+                    .value());
+}
+
 int run(int argc, char** argv) {
   CLI::App app{
       "muster runs CI jobs on fresh EC2 machines.\n\n"
@@ -320,7 +337,7 @@ int run(int argc, char** argv) {
   if (exec->parsed() && resume->count() > 0) {
     if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
-  if (chosen) return chosen();
+  if (chosen) return run_chosen(chosen);
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (daemon->parsed()) return run_daemon(common, daemon_flags);
   if (submit->parsed()) return run_submit(common, submit_flags);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/daemon_client.hpp"
@@ -143,9 +144,9 @@ void print_explanation(const Node& document) {
   const Node* found = document.find("explanation");
   if (found == nullptr) return;
   const Node& one = *found;
-  fmt::print("{}\n", neutralised(one.text_at({"headline"})));
+  fmt::print("{}\n", neutralised(one.text_at({"headline"}), false));
   const auto line = [](const char* name, const std::string& text) {
-    if (!text.empty()) fmt::print("  {:<9} {}\n", name, neutralised(text));
+    if (!text.empty()) fmt::print("  {:<9} {}\n", name, neutralised(text, false));
   };
   std::string next = one.text_at({"next"});
   const std::string at = moment_text(one.text_at({"next_at"}));
@@ -168,7 +169,7 @@ void print_job(const Node& document) {
   if (found == nullptr) return;
   for (const Member& member : found->members) {
     const std::string text = member.value.is_sequence() ? joined(&member.value) : member.value.text;
-    if (!text.empty()) fmt::print("{:<12} {}\n", member.key, neutralised(text));
+    if (!text.empty()) fmt::print("{:<12} {}\n", member.key, neutralised(text, false));
   }
 }
 
@@ -193,55 +194,48 @@ int run_order(const Flags& flags, const std::string& path,
   return show(client.post(path, flags.reason), flags.as_json, print);
 }
 
-/// What costs a job its machine says so first.
 int run_instance_order(const Flags& flags, const std::string& order) {
-  const std::string path = "/instances/" + path_segment(flags.id) + "/" + order;
-  if (order == "terminate" && !flags.is_yes) {
-    DaemonClient client;
-    const Result<Node> all = client.get("/instances");
-    if (!all) return report(all.error());
-    for (const Node& one : items_of(*all, "instances")) {
-      const std::string job = one.text_at({"job"});
-      if (one.text_at({"id"}) != flags.id || job.empty()) continue;
-      return report(
-          fail(ErrorKind::conflict, fmt::format("{} runs {}, which would be lost", flags.id, job),
-               "Say --yes to end it all the same, or: muster instance drain " + flags.id, "E0606")
-              .value());
-    }
+  const std::string force = order == "terminate" && flags.is_yes ? "?force=true" : "";
+  return run_order(flags, "/instances/" + path_segment(flags.id) + "/" + order + force,
+                   print_instances);
+}
+
+void print_event(const Node& one, bool as_json) {
+  if (as_json) {
+    Node line = Node::mapping();
+    line.set("schema", Node::string("muster.event/1"));
+    for (const Member& member : one.members) line.set(member.key, member.value);
+    fmt::print("{}\n", wire::to_json(line));
+    return;
   }
-  return run_order(flags, path, print_instances);
+  const std::string detail = one.text_at({"detail"});
+  fmt::print("{}  {:<8} {}  {}{}\n", one.text_at({"at"}).substr(11, 12), one.text_at({"kind"}),
+             neutralised(one.text_at({"subject"}), false), one.text_at({"what"}),
+             detail.empty() ? "" : "  " + neutralised(detail, false));
 }
 
 int run_events(const Flags& flags) {
   DaemonClient client;
-  std::string after = "0";
-  bool is_first = true;
+  const Result<Node> present = client.get("/events?limit=0");
+  if (!present) return report(present.error());
+  long long after =
+      std::max(0LL, parse_integer(present->text_at({"last"})).value_or(0) - flags.limit);
+  std::string began_at = present->text_at({"began_at"});
   while (true) {
     const Result<Node> answer =
-        client.get("/events" + query_of({{"after", after},
-                                         {"limit", "100000"},
-                                         {"wait", flags.follows && !is_first ? "20" : "0"}}),
-                   40s);
+        client.get(fmt::format("/events?after={}&wait={}", after, flags.follows ? 20 : 0), 40s);
     if (!answer) return report(answer.error());
-    const std::vector<Node>& events = items_of(*answer, "events");
-    const std::size_t skipped = is_first && events.size() > static_cast<std::size_t>(flags.limit)
-                                    ? events.size() - static_cast<std::size_t>(flags.limit)
-                                    : 0;
-    for (std::size_t i = skipped; i < events.size(); ++i) {
-      const Node& one = events[i];
-      if (flags.as_json) {
-        fmt::print("{}\n", wire::to_json(one));
-      } else {
-        fmt::print(
-            "{}  {:<8} {}  {}{}\n", one.text_at({"at"}).substr(11, 12), one.text_at({"kind"}),
-            neutralised(one.text_at({"subject"})), one.text_at({"what"}),
-            one.text_at({"detail"}).empty() ? "" : "  " + neutralised(one.text_at({"detail"})));
-      }
+    // Another process counts from one again.
+    if (answer->text_at({"began_at"}) != began_at) {
+      began_at = answer->text_at({"began_at"});
+      after = 0;
+      continue;
     }
+    const std::vector<Node>& events = items_of(*answer, "events");
+    for (const Node& one : events) print_event(one, flags.as_json);
     std::fflush(stdout);
-    after = answer->text_at({"last"});
-    is_first = false;
-    if (!flags.follows) return kDone;
+    if (!events.empty()) after = parse_integer(events.back().text_at({"number"})).value_or(after);
+    if (!flags.follows && events.empty()) return kDone;
   }
 }
 
@@ -270,7 +264,9 @@ int run_status(const Flags& flags) {
 /// The screen again and again, until it is interrupted.
 int run_top() {
   DaemonClient client;
-  const bool is_terminal = isatty(STDOUT_FILENO) != 0;
+  const char* terminal = std::getenv("TERM");
+  const bool is_terminal =
+      isatty(STDOUT_FILENO) != 0 && (terminal == nullptr || std::string_view(terminal) != "dumb");
   while (true) {
     const Result<Node> pools = client.get("/pools");
     const Result<Node> jobs = client.get("/jobs?state=open&limit=20");

@@ -43,11 +43,11 @@ std::string shortened(std::string_view text, std::size_t width) {
 
 }  // namespace
 
-std::string neutralised(std::string_view text) {
+std::string neutralised(std::string_view text, bool keeps_colours) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
-    if (c == 0x1b && i + 1 < text.size() && text[i + 1] == '[') {
+    if (keeps_colours && c == 0x1b && i + 1 < text.size() && text[i + 1] == '[') {
       const std::size_t end = text.find_first_not_of("0123456789;", i + 2);
       if (end != std::string_view::npos && text[end] == 'm') {
         out += text.substr(i, end + 1 - i);
@@ -55,7 +55,9 @@ std::string neutralised(std::string_view text) {
         continue;
       }
     }
-    if ((c < 0x20 && c != '\t') || c == 0x7f) {
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool is_c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;  // Some terminals obey them.
+    if ((c < 0x20 && c != '\t') || c == 0x7f || is_c1) {
       out += fmt::format("\\x{:02x}", c);
     } else {
       out += text[i];

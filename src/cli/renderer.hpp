@@ -51,7 +51,7 @@ class Renderer : public RunObserver {
   std::map<std::string, Tail> tails_;
 };
 
-/// Control characters and escape sequences as visible text; colours are kept.
-[[nodiscard]] std::string neutralised(std::string_view text);
+/// Control characters and escape sequences as visible text; colours may be kept.
+[[nodiscard]] std::string neutralised(std::string_view text, bool keeps_colours = true);
 
 }  // namespace muster::cli

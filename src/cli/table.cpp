@@ -44,7 +44,7 @@ int terminal_width() {
 
 void Table::add(std::vector<std::string> row) {
   row.resize(columns_.size());
-  for (std::string& cell : row) cell = neutralised(cell);
+  for (std::string& cell : row) cell = neutralised(cell, false);
   rows_.push_back(std::move(row));
 }
 

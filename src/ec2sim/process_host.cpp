@@ -21,7 +21,6 @@
 
 namespace ec2sim {
 
-namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using muster::ErrorKind;
 using muster::fail;

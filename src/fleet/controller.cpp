@@ -91,6 +91,7 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   Instance& changed = fleet_.edit(id);
   changed.contact_at = now;
   changed.host_keys = event.host_keys;
+  changed.trouble.clear();
   const InstancePhase phase = instance->phase;
   const bool is_coming = phase == InstancePhase::pending || phase == InstancePhase::booting ||
                          phase == InstancePhase::starting;
@@ -217,6 +218,7 @@ void Controller::on(const InstanceOrdered& event, TimePoint now) {
     case InstanceOrder::protected_:
     case InstanceOrder::unprotected:
       fleet_.edit(event.instance).is_protected = event.order == InstanceOrder::protected_;
+      fleet_.glance(event.instance).protection_set_at = now;
       return;
   }
 }

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 constexpr Duration kMayBeInvisible = 5min;
 constexpr int kAbsencesToBelieve = 3;
 constexpr Duration kAbsentFor = 5min;
+constexpr Duration kTagLate = 30s;         // Until listings show a tag that was set.
 constexpr Duration kTerminateAgain = 30s;  // It was asked for, and the cloud still shows it.
 
 bool is_coming(InstancePhase phase) {
@@ -96,7 +97,7 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
   std::vector<std::string_view> seen;
   for (const SeenInstance& one : event.instances) {
     seen.push_back(one.id.value());
-    see(one, now);
+    see(one, event.asked_at, now);
   }
   std::vector<InstanceId> missing;
   std::sort(seen.begin(), seen.end());
@@ -107,10 +108,11 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }
 
-void Controller::see(const SeenInstance& seen, TimePoint now) {
+void Controller::see(const SeenInstance& seen, TimePoint asked_at, TimePoint now) {
   if (const Instance* known = fleet_.find(seen.id)) {
     fleet_.glance(seen.id).absence_count = 0;
-    if (known->is_protected != seen.is_protected) {
+    const bool is_news = asked_at > known->protection_set_at + kTagLate;
+    if (is_news && known->is_protected != seen.is_protected) {
       fleet_.edit(seen.id).is_protected = seen.is_protected;
     }
     return see_known(*known, seen, now);
@@ -227,8 +229,8 @@ void Controller::instance_gone(const InstanceId& id, const std::string& why, Tim
 void Controller::take_job(const Instance& instance, const std::string& why, TimePoint now) {
   const Lease* lease = fleet_.find(instance.lease);
   if (lease == nullptr || lease->state == LeaseState::reported) return;
-  if (lease->state == LeaseState::started) {
-    finish(lease->id, JobOutcome::lost, 0, why, now);
+  if (lease->state == LeaseState::started || lease->is_cancelled) {
+    finish(lease->id, JobOutcome::lost, 0, lease->is_cancelled ? lease->reason : why, now);
   } else {
     give_back(lease->id, why, now);
   }

@@ -185,7 +185,7 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
   std::string words(words_of(reason.cause));
   std::string text = reason.text;
   const bool is_coming = reason.cause == WaitCause::booting || reason.cause == WaitCause::launching;
-  const std::string failure = controller.market().last_failure(PoolName(reason.pool));
+  const std::string failure = controller.market().last_failure(PoolName(reason.pool), now);
   if (const Instance* coming = oldest_coming(fleet, reason.pool);
       reason.cause == WaitCause::booting && coming != nullptr) {
     const Pool* pool = controller.find_pool(coming->pool);

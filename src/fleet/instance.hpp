@@ -53,8 +53,9 @@ struct Instance {
   bool is_protected = false;  ///< By a tag: never ended for want of jobs.
   bool is_hedge = false;
   // What only this process needs to know.
-  std::string trouble;    ///< Why there is no way in yet, for people.
-  int absence_count = 0;  ///< Complete listings in a row without it.
+  std::string trouble;            ///< Why there is no way in yet, for people.
+  TimePoint protection_set_at{};  ///< By an order to this process.
+  int absence_count = 0;          ///< Complete listings in a row without it.
   TimePoint absent_since{};
   TimePoint terminated_at{};  ///< When it was last asked for.
 };

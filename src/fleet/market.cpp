@@ -16,6 +16,7 @@ constexpr Duration kSetAside = 20s;   // After the first refusal; doubles with e
 constexpr Duration kSetAsideMax = 5min;
 constexpr double kPenaltyOfPrice = 0.5;  // One fresh refusal makes an offering half as dear again.
 constexpr int kBootFailuresMax = 4;      // In a row; then the circuit opens.
+constexpr Duration kFailureShown = 15min;
 constexpr Duration kCircuitOpen = 1min;  // Doubles with each further failure.
 constexpr Duration kCircuitOpenMax = 15min;
 constexpr int kRoomUnlimited = 1 << 30;
@@ -93,6 +94,7 @@ void Market::launch_failed(const PoolName& pool, const Error& error, TimePoint n
   if (circuit.failures == 0) circuit.since = now;
   circuit.cause = WaitCause::launch_error;
   circuit.text = error.describe();
+  circuit.failed_at = now;
   circuit.open_until = now + doubled(kCircuitOpen, circuit.failures, kCircuitOpenMax);
   ++circuit.failures;
 }
@@ -103,14 +105,16 @@ void Market::boot_failed(const PoolName& pool, const std::string& why, TimePoint
   ++circuit.failures;
   circuit.cause = WaitCause::circuit_open;
   circuit.text = why;
+  circuit.failed_at = now;
   if (circuit.failures < kBootFailuresMax) return;
   circuit.open_until =
       now + doubled(kCircuitOpen, circuit.failures - kBootFailuresMax, kCircuitOpenMax);
 }
 
-std::string Market::last_failure(const PoolName& pool) const {
+std::string Market::last_failure(const PoolName& pool, TimePoint now) const {
   const auto found = circuits_.find(pool);
-  return found == circuits_.end() ? std::string() : found->second.text;
+  if (found == circuits_.end() || now - found->second.failed_at > kFailureShown) return "";
+  return found->second.text;
 }
 
 void Market::boot_worked(const PoolName& pool) { circuits_.erase(pool); }

@@ -53,8 +53,8 @@ class Market {
   [[nodiscard]] Choice choose(const Pool& pool, const std::string& type, TimePoint now) const;
   /// How many may be launched while the circuit is closed (many), half open (one) or open (none).
   [[nodiscard]] int circuit_room(const PoolName& pool, TimePoint now, WaitReason& reason) const;
-  /// Why the pool's last machines did not come; empty: they came.
-  [[nodiscard]] std::string last_failure(const PoolName& pool) const;
+  /// Why the pool's last machines did not come; empty: they came, or it is long ago.
+  [[nodiscard]] std::string last_failure(const PoolName& pool, TimePoint now) const;
   /// Counts the one launch that a half-open circuit lets through.
   void tried(const PoolName& pool, TimePoint now);
 
@@ -69,6 +69,7 @@ class Market {
   struct Circuit {
     int failures = 0;
     TimePoint open_until{};
+    TimePoint failed_at{};
     WaitCause cause = WaitCause::none;
     std::string text;
     TimePoint since{};

@@ -94,7 +94,7 @@ std::optional<CronPeriod> CronPeriod::parse(const std::string& text) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     auto field = parse_field(words[i], i);
     if (!field) return std::nullopt;
-    period.fields_.at(i) = std::move(*field);
+    period.fields_.at(i) = *field;
   }
   return period;
 }

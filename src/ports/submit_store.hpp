@@ -45,6 +45,8 @@ class SubmitStore {
   virtual Task<Status> finish_submitted(SubmittedJob ended) = 0;
   /// It need not begin, or is to end; one that was ended already stays as it is. Errors: not_found.
   virtual Task<Status> cancel_submitted(std::string id, std::string why, TimePoint now) = 0;
+  /// Ends one that is cancelled and that no lease runs.
+  virtual Task<Status> settle_cancelled(std::string id, TimePoint now) = 0;
   /// A number that changes when another process has written.
   virtual Task<Result<long>> submit_version() = 0;
 };

@@ -73,6 +73,16 @@ HttpServerResponse refusal(const Error& error, int status = 0) {
   return json_response(status == 0 ? status_of(error.kind) : status, document);
 }
 
+/// C0, DEL, and C1 in UTF-8.
+bool has_control_characters(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    if (c < 0x20 || c == 0x7F || (c == 0xC2 && next >= 0x80 && next < 0xA0)) return true;
+  }
+  return false;
+}
+
 std::vector<std::string> segments_of(std::string_view path) {
   std::vector<std::string> parts;
   for (std::size_t begin = 1; begin <= path.size();) {
@@ -203,9 +213,9 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST",
        "/instances/{instance}/{order}",
        ApiRole::operator_,
-       "drain, terminate, protect or unprotect an instance",
+       "drain, terminate, protect or unprotect an instance; force=true ends one with a job",
        "muster.instances/1",
-       {},
+       {"force"},
        true,
        &Api::order_instance},
       {"GET",
@@ -291,6 +301,13 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
                            "Ask as an operator.")
                           .value());
   }
+  const bool is_about_daemon = path == "/api/v1/status" || path == "/api/v1/openapi.json";
+  if (!parts_.loop.has_recovered() && !is_about_daemon) {
+    co_return refusal(fail(ErrorKind::unavailable,
+                           "the daemon is starting: it lists EC2's instances and reads its store",
+                           "Try again in a moment; its log says if EC2 does not answer.")
+                          .value());
+  }
   for (const auto& [name, value] : *parameters) {
     const bool is_wanted =
         std::find(route->query.begin(), route->query.end(), name) != route->query.end();
@@ -307,9 +324,7 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
                          body->members.size() == (reason == nullptr ? 0U : 1U) &&
                          (reason == nullptr || (reason->is_scalar() && reason->is_quoted));
     if (reason != nullptr) call.reason = reason->text;
-    const bool is_plain = std::none_of(call.reason.begin(), call.reason.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7F;
-    });
+    const bool is_plain = !has_control_characters(call.reason);
     if (!is_fine || !is_plain || call.reason.size() > kReasonBytesMax) {
       co_return refusal(
           fail(ErrorKind::invalid_input,
@@ -330,11 +345,13 @@ Result<JobId> Api::find_job(const std::string& id) const {
   const auto& jobs = parts_.loop.fleet().jobs();
   if (jobs.contains(JobId(id))) return JobId(id);
   std::vector<std::string> found;
+  std::vector<std::string> same;
   for (const auto& [key, job] : jobs) {
     const std::string own = ci_id_of(job);
-    if (own == id) return key;
+    if (own == id) same.push_back(key.value());
     if (own.starts_with(id) || key.value().starts_with(id)) found.push_back(key.value());
   }
+  if (!same.empty()) found = same;
   if (found.size() == 1) return JobId(found.front());
   if (found.size() > 1) {
     return fail(ErrorKind::invalid_input,
@@ -561,6 +578,18 @@ Task<Result<Node>> Api::order_instance(Call* call) {
     const Status tagged = co_await std::move(bounded);
     if (!tagged) co_return tl::unexpected<Error>(tagged.error());
   }
+  const Instance* known = parts_.loop.fleet().find(*id);
+  const bool would_lose = order->second == InstanceOrder::terminated && known != nullptr &&
+                          (!known->lease.empty() || known->is_protected);
+  if (would_lose && call->text("force") != "true") {
+    const Lease* lease = parts_.loop.fleet().find(known->lease);
+    co_return fail(
+        ErrorKind::conflict,
+        lease != nullptr
+            ? fmt::format("{} runs {}, which would be lost", id->value(), lease->job.value())
+            : fmt::format("{} is protected", id->value()),
+        "Say --yes (force=true) to end it all the same, or: muster instance drain " + id->value());
+  }
   Task<> telling = parts_.loop.submit(InstanceOrdered{*id, order->second, call->caller.name});
   co_await std::move(telling);
   const Fleet& fleet = parts_.loop.fleet();
@@ -590,6 +619,7 @@ Task<Result<Node>> Api::list_events(Call* call) {
   }
   Node document = list_document("muster.events/1", "events", std::move(items));
   document.set("last", Node::number(static_cast<long long>(journal.last())));
+  document.set("began_at", time_node(journal.began_at()));
   co_return document;
 }
 
@@ -614,8 +644,10 @@ Task<Result<Node>> Api::show_status(Call* call) {
 }
 
 Task<Result<Node>> Api::reload(Call* call) {
-  const Status done = parts_.reload();
-  if (!done) co_return tl::unexpected<Error>(done.error());
+  Result<Config> config = parts_.reload();
+  if (!config) co_return tl::unexpected<Error>(config.error());
+  Task<> telling = parts_.loop.submit(ConfigReplaced{std::move(*config)});
+  co_await std::move(telling);
   Task<Result<Node>> showing = show_status(call);
   co_return co_await std::move(showing);
 }

@@ -36,8 +36,8 @@ class Api : public HttpHandler {
     const Metrics& metrics;
     /// Who is at the other end. Default: nobody.
     std::function<ApiCaller(const HttpServerRequest&)> authenticate;
-    /// Reads the configuration again; the old one stays on any error.
-    std::function<Status()> reload;
+    /// Reads the configuration again. Errors: those of the file; the old one stays then.
+    std::function<Result<Config>()> reload;
   };
   explicit Api(Parts parts) : parts_(std::move(parts)) {}
 

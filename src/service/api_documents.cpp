@@ -131,7 +131,7 @@ Node document_of(const Pool& pool, const Controller& controller, TimePoint now) 
     const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
     if (note.empty() && is_blocked) note = demand.reason.text;
   }
-  const std::string failure = controller.market().last_failure(pool.name);
+  const std::string failure = controller.market().last_failure(pool.name, now);
   const auto order = fleet.pool_orders().find(pool.name);
   const PoolMode mode = fleet.mode_of(pool.name);
   std::string state = failure.empty() ? "ok" : "degraded";

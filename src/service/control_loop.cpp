@@ -117,6 +117,7 @@ Task<Status> ControlLoop::run() {
   Task<Status> recovering = recover();
   const Status recovered = co_await std::move(recovering);
   if (!recovered) co_return recovered;
+  has_recovered_ = true;
   std::exception_ptr cancelled;
   try {
     start_all();

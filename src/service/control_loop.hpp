@@ -93,6 +93,8 @@ class ControlLoop {
   [[nodiscard]] CiServer* source(const std::string& name) const;
   /// Whether every CI server was listed since the start: who claims what is known.
   [[nodiscard]] bool has_listed_sources() const { return unlisted_sources_.empty(); }
+  /// Whether the store was read: before that nothing is known.
+  [[nodiscard]] bool has_recovered() const { return has_recovered_; }
   /// Told when the store held nothing although the cloud holds machines of this cluster.
   [[nodiscard]] bool is_rebuilt() const { return is_rebuilt_; }
   /// What is wrong with the store now; absent: nothing.
@@ -175,6 +177,7 @@ class ControlLoop {
   std::optional<Error> store_error_;
   std::optional<Duration> stop_time_max_;
   bool is_rebuilt_ = false;
+  bool has_recovered_ = false;
   TaskScope tasks_;
 
   friend class MachineKeeper;

@@ -24,13 +24,16 @@ struct JournalEntry {
 /// The last things that happened, made from what was committed, and told in the log.
 class Journal {
  public:
-  Journal(const Executor& executor, const Log& log) : changed_(executor), log_(log) {}
+  Journal(const Executor& executor, const Log& log, TimePoint began_at)
+      : changed_(executor), log_(log), began_at_(began_at) {}
 
   void note(const FleetChanges& changes, TimePoint now);
 
   /// Those after that number, oldest first.
   [[nodiscard]] std::vector<JournalEntry> after(std::uint64_t number, std::size_t count_max) const;
   [[nodiscard]] std::uint64_t last() const { return next_ - 1; }
+  /// Numbers begin anew with each process.
+  [[nodiscard]] TimePoint began_at() const { return began_at_; }
   /// Told when there are more.
   [[nodiscard]] Event& changed() { return changed_; }
 
@@ -41,6 +44,7 @@ class Journal {
 
   Event changed_;
   const Log& log_;
+  TimePoint began_at_;
   std::deque<JournalEntry> entries_;
   std::uint64_t next_ = 1;
   std::map<JobId, JobState> jobs_;

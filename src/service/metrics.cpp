@@ -66,9 +66,11 @@ std::string Histogram::text(std::string_view name, const std::string& labels) co
 void Metrics::note(const FleetChanges& changes, const Fleet& fleet, TimePoint now) {
   for (const Job& job : changes.jobs) note_job(job, now);
   for (const JobId& id : changes.removed_jobs) jobs_.erase(id);
-  for (const Intent& intent : changes.intents) {
-    if (intent.state == IntentState::launched) launched_[intent.pool.value()] += intent.count;
+  for (const Instance& one : changes.instances) {
+    const bool is_fresh = one.phase == InstancePhase::pending && !one.is_adopted;
+    if (is_fresh && pending_.insert(one.id).second) ++launched_[one.pool.value()];
   }
+  for (const InstanceId& id : changes.removed_instances) pending_.erase(id);
   note_causes(fleet, now);
 }
 
@@ -87,7 +89,9 @@ void Metrics::note_causes(const Fleet& fleet, TimePoint now) {
 void Metrics::note_job(const Job& job, TimePoint now) {
   const auto [place, is_new] = jobs_.try_emplace(job.id);
   Seen& seen = place->second;
-  if (is_new) seen = {now, JobState::queued, {}, {}};
+  // One of before this process: what it waited for then is not known.
+  if (is_new)
+    seen = {job.state == JobState::queued ? now : job.queued_at, JobState::queued, {}, {}};
   if (seen.state == job.state) return;
   const JobState before = std::exchange(seen.state, job.state);
   if (job.state == JobState::leased) {

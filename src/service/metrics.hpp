@@ -3,6 +3,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -56,6 +57,7 @@ class Metrics {
   Histogram run_;
   std::map<std::string, long, std::less<>> ended_;  // Jobs by outcome.
   std::map<std::string, long> launched_;            // Instances by pool.
+  std::set<InstanceId> pending_;                    // Of those, what there is still.
 };
 
 }  // namespace muster

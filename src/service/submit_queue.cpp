@@ -67,6 +67,7 @@ Task<Result<std::vector<CiJob>>> SubmitQueue::list_jobs() {
     job.state = one.state;
     job.lease = one.lease;
     job.instance = one.instance;
+    if (one.state == CiJobState::cancelled) job.reason = one.reason;
     jobs.push_back(std::move(job));
   }
   co_return jobs;
@@ -86,7 +87,12 @@ Task<CiNews> SubmitQueue::wait_for_news(Duration time_max) {
 Task<Result<WorkOrder>> SubmitQueue::claim(std::string id, LeaseId lease, InstanceId instance) {
   Task<Status> claiming = store_.claim_submitted(id, lease, instance);
   const Status claimed = co_await std::move(claiming);
-  if (!claimed) co_return tl::unexpected<Error>(claimed.error());
+  if (!claimed) {
+    // Cancelled before it began: nobody else tells how it ended.
+    Task<Status> settling = store_.settle_cancelled(id, clock_.now());
+    const Status settled = co_await std::move(settling);
+    co_return tl::unexpected<Error>(settled ? claimed.error() : settled.error());
+  }
   Task<Result<SubmittedJob>> finding = store_.find_submitted(id);
   const Result<SubmittedJob> job = co_await std::move(finding);
   if (!job) co_return tl::unexpected<Error>(job.error());
@@ -108,7 +114,11 @@ Task<Result<WorkOrder>> SubmitQueue::claim(std::string id, LeaseId lease, Instan
 }
 
 Task<Status> SubmitQueue::give_back(std::string id, LeaseId lease) {
-  return store_.give_back_submitted(std::move(id), std::move(lease));
+  Task<Status> giving = store_.give_back_submitted(id, std::move(lease));
+  const Status given = co_await std::move(giving);
+  if (!given) co_return given;
+  Task<Status> settling = store_.settle_cancelled(std::move(id), clock_.now());
+  co_return co_await std::move(settling);
 }
 
 Task<Status> SubmitQueue::finish(std::string id, LeaseId lease, JobResult result) {

@@ -10,7 +10,7 @@ namespace muster::http {
 
 struct CurlOptions {
   std::string user_agent = "muster/" MUSTER_VERSION;
-  std::string ca_bundle;    ///< A PEM file; empty: the system's.
+  std::string ca_bundle;      ///< A PEM file; empty: the system's.
   std::string unix_socket{};  ///< All requests go there, whatever host they name; empty: by TCP.
 };
 

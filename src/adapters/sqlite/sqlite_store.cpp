@@ -304,6 +304,11 @@ Task<Status> SqliteStore::cancel_submitted(std::string id, std::string why, Time
   });
 }
 
+Task<Status> SqliteStore::settle_cancelled(std::string id, TimePoint now) {
+  return run<Status>(
+      [id = std::move(id), now](Connection& in) { return settle_cancelled_in(in, id, now); });
+}
+
 Task<Result<long>> SqliteStore::submit_version() {
   return run<Result<long>>([](Connection& in) -> Result<long> {
     long version = 0;

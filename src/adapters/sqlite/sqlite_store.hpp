@@ -48,6 +48,7 @@ class SqliteStore : public Store, public RunStore, public FleetStore, public Sub
   Task<Status> give_back_submitted(std::string id, LeaseId lease) override;
   Task<Status> finish_submitted(SubmittedJob ended) override;
   Task<Status> cancel_submitted(std::string id, std::string why, TimePoint now) override;
+  Task<Status> settle_cancelled(std::string id, TimePoint now) override;
   Task<Result<long>> submit_version() override;
 
  private:

@@ -93,7 +93,10 @@ Status claim_submitted_in(Connection& in, const std::string& id, const LeaseId& 
       {lease.value(), instance.value(), id, lease.value()});
   if (!claimed) return tl::unexpected<Error>(claimed.error());
   if (*claimed > 0) return {};
-  return fail(ErrorKind::conflict, fmt::format("job {} is not to be had any more", id));
+  const Result<SubmittedJob> known = find_submitted_in(in, id);
+  const bool has_reason = known && !known->reason.empty();
+  return fail(ErrorKind::conflict,
+              has_reason ? known->reason : fmt::format("job {} is not to be had any more", id));
 }
 
 Status give_back_submitted_in(Connection& in, const std::string& id, const LeaseId& lease) {
@@ -120,6 +123,15 @@ Status cancel_submitted_in(Connection& in, const std::string& id, const std::str
   if (*running > 0) return {};
   const Result<SubmittedJob> known = find_submitted_in(in, id);
   if (!known) return tl::unexpected<Error>(known.error());
+  return {};
+}
+
+Status settle_cancelled_in(Connection& in, const std::string& id, TimePoint now) {
+  const auto settled = in.change(
+      "UPDATE submitted_job SET state = 'finished', outcome = ?, ended_at = ?, sealed = ''"
+      " WHERE id = ? AND state = 'cancelled'",
+      {static_cast<std::int64_t>(JobOutcome::cancelled), now.time_since_epoch().count(), id});
+  if (!settled) return tl::unexpected<Error>(settled.error());
   return {};
 }
 

@@ -14,6 +14,7 @@ namespace muster::sqlite {
                                             const LeaseId& lease);
 [[nodiscard]] Status cancel_submitted_in(Connection& in, const std::string& id,
                                          const std::string& why, TimePoint now);
+[[nodiscard]] Status settle_cancelled_in(Connection& in, const std::string& id, TimePoint now);
 [[nodiscard]] Status finish_submitted_in(Connection& in, const SubmittedJob& ended);
 
 }  // namespace muster::sqlite
