@@ -318,6 +318,7 @@ class Day {
   void give_orders() {
     const bool drains = process_dice_.hits(0.5);
     const PoolName pool = config_.pools.begin()->second.name;
+    ordered_at_ = world_.now();
     world_.trace("pool ordered", pool.value(), drains ? "drain" : "pause");
     loop_->post(PoolOrdered{pool, drains ? PoolMode::draining : PoolMode::paused, "ann", "test"});
     const auto& instances = loop_->fleet().instances();
@@ -333,9 +334,9 @@ class Day {
     while (true) {
       co_await world_.clock.sleep(20min);
       if (loop_ == nullptr) continue;
+      if (world_.now() - ordered_at_ < 10min) continue;
       for (const auto& [pool, order] : loop_->fleet().pool_orders()) {
-        if (order.mode != PoolMode::open && world_.clock.now() - order.since > 10min)
-          loop_->post(PoolOrdered{pool, PoolMode::open, "bob", ""});
+        if (order.mode != PoolMode::open) loop_->post(PoolOrdered{pool, PoolMode::open, "bob", ""});
       }
     }
   }
@@ -573,6 +574,7 @@ class Day {
   std::multimap<Duration, int> moments_;
   std::multimap<Duration, int> process_moments_;
   Dice process_dice_;
+  Duration ordered_at_{};        // When people last stopped a pool.
   ControlLoop* loop_ = nullptr;  // Of the process that runs.
   Duration down_for_{};
   Duration until_{};
