@@ -1,6 +1,7 @@
 #include "cli/daemon_client.hpp"
 
 #include <fmt/format.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -106,6 +107,10 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
   }
   if (!response) {
     const std::string path = daemon_socket();
+    if (path.size() >= sizeof(sockaddr_un::sun_path)) {
+      return fail(ErrorKind::invalid_input, fmt::format("{} is too long for a socket", path),
+                  "Set MUSTER_STATE to a folder with a shorter path.");
+    }
     if (::access(path.c_str(), F_OK) == 0 && ::access(path.c_str(), R_OK | W_OK) != 0) {
       return fail(ErrorKind::forbidden, fmt::format("{} is another user's", path),
                   "Ask as the user that runs the daemon, or as root.", "E0607");

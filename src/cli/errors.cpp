@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdio>
 
+#include "cli/renderer.hpp"
+
 namespace muster::cli {
 namespace {
 
@@ -199,7 +201,7 @@ int report(const Error& error) {
   std::string first = error.message.substr(0, line_end);
   if (!error.code.empty() && !is_own(error.code)) first += fmt::format(" ({})", error.code);
   for (const std::string& step : error.context) first += fmt::format(", in {}", step);
-  fmt::print(stderr, "muster: {} ({})\n", first, code_of(error));
+  fmt::print(stderr, "muster: {} ({})\n", neutralised(first, false), code_of(error));
   if (line_end != std::string::npos) fmt::print(stderr, "{}\n", error.message.substr(line_end + 1));
   const ErrorPage* page = find_page(code_of(error));
   const std::string_view remedy =

@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kPieceBytes = 1 << 20;
 constexpr std::size_t kLineBytesMax = 64 << 10;
+constexpr int kMissedMax = 60;  // Seconds.
 
 /// How much of one step has been shown.
 struct Shown {
@@ -37,6 +38,7 @@ class View {
     const std::string path = "/jobs/" + path_segment(job_) + "/steps";
     const Result<Node> listed = client.get(path);
     if (!listed) return tl::unexpected<Error>(listed.error());
+    has_begun_ = true;
     const Node* steps = listed->find("steps");
     bool is_there = step_.empty();
     std::size_t width = 0;
@@ -73,6 +75,9 @@ class View {
     return has_ended;
   }
 
+  /// Whether the daemon has known the job.
+  [[nodiscard]] bool has_begun() const { return has_begun_; }
+
  private:
   void line(const std::string& step, std::string_view text, std::size_t width) const {
     fmt::print("{:<{}} │ {}\n", neutralised(step, false), width,
@@ -105,6 +110,7 @@ class View {
   std::string job_;
   std::string step_;
   bool is_terminal_ = false;
+  bool has_begun_ = false;
   std::map<std::string, Shown> shown_;
 };
 
@@ -113,9 +119,18 @@ class View {
 int show_logs(const std::string& job, const std::string& step, bool follows) {
   DaemonClient client;
   View view(job, step);
+  int missed = 0;
   while (true) {
     const Result<bool> has_ended = view.show_more(client, !follows);
+    // A daemon that is started again goes on with the job, and so does this.
+    const bool is_away = !has_ended && has_ended.error().kind == ErrorKind::unavailable;
+    if (follows && is_away && missed < kMissedMax && view.has_begun()) {
+      if (++missed == 1) fmt::print(stderr, "muster: the daemon does not answer; waiting for it\n");
+      client.sleep(1s);
+      continue;
+    }
     if (!has_ended) return report(has_ended.error());
+    missed = 0;
     std::fflush(stdout);
     if (*has_ended || !follows) return kDone;
     client.sleep(200ms);

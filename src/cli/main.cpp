@@ -170,17 +170,19 @@ int show_help(const CLI::App& app, const std::vector<std::string>& words) {
   return kDone;
 }
 
-/// Of the commands that only ask: whoever stops reading ends them.
-int run_chosen(const std::function<int()>& chosen) {
-  std::signal(SIGPIPE, SIG_DFL);
+int run(int argc, char** argv);
+
+/// What was asked for and cannot be shown is a failure.
+int run_and_flush(int argc, char** argv) {
   bool is_written = true;
   int code = kDone;
   try {
-    code = chosen();
+    code = run(argc, argv);
   } catch (const std::system_error&) {
     is_written = false;
   }
-  if (is_written && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  const bool is_whole = is_written && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (is_whole || code != kDone) return code;
   return report(fail(ErrorKind::unavailable, "standard output cannot be written",
                      "Is its disk full?", "E0303")
                     .value());
@@ -337,7 +339,11 @@ int run(int argc, char** argv) {
   if (exec->parsed() && resume->count() > 0) {
     if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
-  if (chosen) return run_chosen(chosen);
+  if (chosen) {
+    // They only ask: whoever stops reading ends them.
+    std::signal(SIGPIPE, SIG_DFL);
+    return chosen();
+  }
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (daemon->parsed()) return run_daemon(common, daemon_flags);
   if (submit->parsed()) return run_submit(common, submit_flags);
@@ -361,5 +367,5 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // A closed pipe or connection is an error where it is written to, not the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
-  return muster::cli::run(argc, argv);
+  return muster::cli::run_and_flush(argc, argv);
 }

@@ -195,7 +195,7 @@ int run_order(const Flags& flags, const std::string& path,
 }
 
 int run_instance_order(const Flags& flags, const std::string& order) {
-  const std::string force = order == "terminate" && flags.is_yes ? "?force=true" : "";
+  const std::string force = flags.is_yes ? "?force=true" : "";
   return run_order(flags, "/instances/" + path_segment(flags.id) + "/" + order + force,
                    print_instances);
 }
@@ -224,6 +224,11 @@ int run_events(const Flags& flags) {
   while (true) {
     const Result<Node> answer =
         client.get(fmt::format("/events?after={}&wait={}", after, flags.follows ? 20 : 0), 40s);
+    const bool is_away = !answer && answer.error().kind == ErrorKind::unavailable;
+    if (flags.follows && is_away) {
+      client.sleep(1s);
+      continue;
+    }
     if (!answer) return report(answer.error());
     // Another process counts from one again.
     if (answer->text_at({"began_at"}) != began_at) {
@@ -324,7 +329,9 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
   add_json(jobs, "muster.jobs/1");
 
   const auto add_id = [flags](CLI::App* command, const char* name, const char* what) {
-    command->add_option(name, flags->id, what)->required();
+    command->add_option(name, flags->id, what)->required()->check([](const std::string& text) {
+      return text.empty() ? std::string("its value is empty") : std::string();
+    });
   };
   constexpr const char* kJobHelp = "Its id, or the beginning of it";
   CLI::App* job = app.add_subcommand("job",
@@ -434,9 +441,10 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
     add_json(command, "muster.instances/1");
     return command;
   };
-  add_instance_order("drain", "Give it no further job; it ends with the one that it has.");
+  add_instance_order("drain", "Give it no further job; it ends with the one that it has.")
+      ->add_flag("--yes", flags->is_yes, "Also when it is protected");
   add_instance_order("terminate", "End it now; the job that runs there is lost.")
-      ->add_flag("--yes", flags->is_yes, "Also when a job runs there");
+      ->add_flag("--yes", flags->is_yes, "Also when a job runs there, or it is protected");
   add_instance_order("protect", "Never end it for want of jobs (tag muster:protect).");
   add_instance_order("unprotect", "Let it end again when it is not wanted.");
 

@@ -12,6 +12,7 @@
 #include "cli/cloud_wiring.hpp"
 #include "cli/commands.hpp"
 #include "cli/configuration.hpp"
+#include "cli/daemon_client.hpp"
 #include "cli/errors.hpp"
 #include "cli/job_folder.hpp"
 #include "fleet/labels.hpp"
@@ -140,6 +141,24 @@ Task<> wait_for_end(sqlite::SqliteStore* store, Clock* clock, std::string id, bo
   }
 }
 
+/// Until the daemon here, if one runs, would answer what it is asked about the job.
+Task<> wait_until_known(Wiring* wiring, std::string id) {
+  http::CurlOptions options;
+  options.unix_socket = daemon_socket();
+  http::CurlTransport transport(wiring->context.get_executor(), std::move(options));
+  const Duration until = wiring->clock.monotonic() + 2s;
+  while (wiring->clock.monotonic() < until) {
+    HttpRequest request;
+    request.url = "http://muster/api/v1/jobs/" + path_segment("submit/" + id);
+    request.time_max = 1s;
+    request.uses_proxy = false;
+    Task<Result<HttpResponse>> asking = transport.send(std::move(request));
+    const Result<HttpResponse> answer = co_await std::move(asking);
+    if (!answer || answer->status != 404) co_return;
+    co_await wiring->clock.sleep(20ms);
+  }
+}
+
 Task<> submit_all(Wiring* wiring, Submission submission, const SubmitFlags* flags,
                   const CommonFlags* common, int* exit_code) {
   const Result<Secret> secret = cluster_secret(wiring->random);
@@ -185,7 +204,11 @@ Task<> submit_all(Wiring* wiring, Submission submission, const SubmitFlags* flag
     }
   }
   std::fflush(stdout);
-  if (!flags->waits) co_return;
+  if (!flags->waits) {
+    Task<> meeting = wait_until_known(wiring, id);
+    co_await std::move(meeting);
+    co_return;
+  }
   Task<> waiting = wait_for_end(store->get(), &wiring->clock, id, flags->as_json, exit_code);
   co_await std::move(waiting);
 }

@@ -283,7 +283,9 @@ void explain_end(const Job& job, TimePoint now, Explanation& out) {
       break;
     case JobOutcome::lost:
       out.cause = "machine-lost";
-      out.change = "run it again; on_demand: only keeps EC2 from taking machines back";
+      out.change = job.reason.find("Spot") == std::string::npos
+                       ? "run it again"
+                       : "run it again; on_demand: only keeps EC2 from taking machines back";
       break;
     case JobOutcome::none: out.cause = to_string(job.state); break;
   }

@@ -579,16 +579,22 @@ Task<Result<Node>> Api::order_instance(Call* call) {
     if (!tagged) co_return tl::unexpected<Error>(tagged.error());
   }
   const Instance* known = parts_.loop.fleet().find(*id);
-  const bool would_lose = order->second == InstanceOrder::terminated && known != nullptr &&
-                          (!known->lease.empty() || known->is_protected);
-  if (would_lose && call->text("force") != "true") {
-    const Lease* lease = parts_.loop.fleet().find(known->lease);
+  const bool ends =
+      order->second == InstanceOrder::terminated || order->second == InstanceOrder::drained;
+  const bool has_job =
+      known != nullptr && !known->lease.empty() && order->second == InstanceOrder::terminated;
+  const bool is_kept = known != nullptr && known->is_protected && ends;
+  if ((has_job || is_kept) && call->text("force") != "true") {
+    const Lease* lease = has_job ? parts_.loop.fleet().find(known->lease) : nullptr;
     co_return fail(
         ErrorKind::conflict,
         lease != nullptr
             ? fmt::format("{} runs {}, which would be lost", id->value(), lease->job.value())
             : fmt::format("{} is protected", id->value()),
-        "Say --yes (force=true) to end it all the same, or: muster instance drain " + id->value());
+        lease != nullptr
+            ? "Say --yes (force=true) to end it all the same, or: muster instance drain " +
+                  id->value()
+            : "Say --yes (force=true) to end it all the same.");
   }
   Task<> telling = parts_.loop.submit(InstanceOrdered{*id, order->second, call->caller.name});
   co_await std::move(telling);

@@ -36,7 +36,8 @@ Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   node.set("id", Node::string(job.id.value())).set("source", Node::string(job.source));
   node.set("state", Node::string(to_string(job.state)));
   node.set("outcome", has_ended ? Node::string(to_string(job.outcome)) : Node());
-  node.set("exit_code", job.state == JobState::finished ? Node::number(job.exit_code) : Node());
+  const bool has_code = job.outcome == JobOutcome::passed || job.outcome == JobOutcome::failed;
+  node.set("exit_code", has_code ? Node::number(job.exit_code) : Node());
   node.set("reason", Node::string(job.reason));
   node.set("labels", strings_node(job.labels));
   node.set("repository", Node::string(job.repository)).set("tenant", Node::string(job.tenant));
@@ -131,7 +132,9 @@ Node document_of(const Pool& pool, const Controller& controller, TimePoint now) 
     const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
     if (note.empty() && is_blocked) note = demand.reason.text;
   }
-  const std::string failure = controller.market().last_failure(pool.name, now);
+  const PoolOffers* offers = controller.market().offers_of(pool.name);
+  std::string failure = controller.market().last_failure(pool.name, now);
+  if (offers != nullptr && offers->error) failure = offers->error->describe();
   const auto order = fleet.pool_orders().find(pool.name);
   const PoolMode mode = fleet.mode_of(pool.name);
   std::string state = failure.empty() ? "ok" : "degraded";

@@ -239,3 +239,22 @@ def test_metrics_split_the_wait_by_its_cause(daemon):
                 for part in ("ci_server", "policy", "capacity", "boot", "start"))
     assert abs(parts - values["muster_job_wait_seconds_sum"]) < 0.3
     assert values['muster_pool_limit{pool="plain"}'] == 20 and values["muster_store_failing"] == 0
+
+
+def test_what_was_just_submitted_is_known(daemon):
+    for _ in range(3):
+        ask(daemon, "explain", submit(daemon))
+
+
+def test_output_that_cannot_be_written_is_an_error(daemon):
+    for words in (["jobs"], ["pools"], ["config", "schema"], ["help", "errors"]):
+        with open("/dev/full", "w", encoding="utf8") as full:
+            done = subprocess.run([BIN / "muster", *words], cwd=daemon.folder, env=daemon.environment, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=20)
+        assert done.returncode == 4 and "E0303" in done.stderr, (words, done.stderr)
+
+
+def test_odd_ids_are_refused_and_stay_text(daemon):
+    assert "its value is empty" in ask(daemon, "explain", "", code=2)
+    refused = ask(daemon, "job", "show", "a\x1b]0;evil\x07/../b", code=2)
+    assert "\x1b" not in refused and "E0605" in refused
