@@ -346,6 +346,7 @@ Status MachineHost::boot(Machine& machine) {
   }
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &clone, sizeof clone));
   if (pid == 0) {
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // No connection outlives its closing in a machine.
     fcntl(go[0], F_SETFD, 0);
     fcntl(console, F_SETFD, 0);
     setsid();

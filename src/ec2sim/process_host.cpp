@@ -158,6 +158,7 @@ Status ProcessHost::boot(Machine& machine) {
   const bool is_root = geteuid() == 0;
   const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &clone, sizeof clone));
   if (pid == 0) {
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);  // No connection outlives its closing in a machine.
     fcntl(console, F_SETFD, 0);
     setsid();
     if (chdir(dir.c_str()) != 0) _exit(72);

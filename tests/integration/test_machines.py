@@ -5,9 +5,11 @@ import signal
 import subprocess
 import time
 
+import botocore.config
+import botocore.exceptions
 import pytest
 
-from conftest import BIN, DOCKER, IMAGE_ROOT, Simulator, until
+from conftest import BIN, DOCKER, IMAGE_ROOT, PLAIN, Simulator, until
 
 
 def test_has_an_identity_of_its_own(shared, keys):
@@ -169,6 +171,20 @@ def test_everything_is_gone_at_the_next_start_after_a_kill(keys):
     simulator.start()
     assert not list((simulator.state / "machines").iterdir())
     assert simulator.launch()[0]["State"]["Name"] == "pending"
+    simulator.close()
+
+
+@pytest.mark.parametrize("kind", ["process", "namespace"])
+def test_machines_hold_no_connection_of_the_simulator(kind):
+    """A connection that is closed without an answer ends at once, although machines were started meanwhile."""
+    simulator = Simulator("--machines", kind, "--fault", "lost=0.7")
+    once = simulator.client("ec2", config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=3))
+    image = "ami-0deb12a64d0000002" if kind == "process" else PLAIN
+    for _ in range(4):
+        try:
+            once.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.large")
+        except (botocore.exceptions.ConnectionClosedError, botocore.exceptions.HTTPClientError) as error:
+            assert not isinstance(error, botocore.exceptions.ReadTimeoutError), error
     simulator.close()
 
 

@@ -86,6 +86,7 @@ Result<ProcessResult> run_process(const ProcessRequest& request) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out.write, 1);
   posix_spawn_file_actions_adddup2(&actions, err.write, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   if (!request.folder.empty()) {
     posix_spawn_file_actions_addchdir_np(&actions, request.folder.c_str());
   }

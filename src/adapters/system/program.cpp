@@ -88,6 +88,7 @@ Task<Result<std::string>> run(Executor executor, std::vector<std::string> argume
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   posix_spawn_file_actions_adddup2(&actions, complaints.get(), 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   std::vector<char*> words;
   for (std::string& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);
