@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <cstdlib>
 #include <exception>
+#include <fstream>
 
 #include "cli/configuration.hpp"
 #include "wire/encoding.hpp"
@@ -14,10 +16,34 @@
 namespace muster::cli {
 namespace {
 
+std::string remote_url() {
+  const char* given = std::getenv("MUSTER_URL");
+  std::string url = given == nullptr ? "" : given;
+  while (url.ends_with('/')) url.pop_back();
+  return url;
+}
+
 http::CurlOptions options() {
   http::CurlOptions options;
-  options.unix_socket = daemon_socket();
+  if (remote_url().empty()) options.unix_socket = daemon_socket();
   return options;
+}
+
+/// Errors: not_found (no file), invalid_input (nothing in it).
+Result<std::string> remote_token() {
+  const char* path = std::getenv("MUSTER_TOKEN_FILE");
+  constexpr const char* kRemedy = "Put a token of muster token create into it, readable for you.";
+  if (path == nullptr || *path == '\0') {
+    return fail(ErrorKind::unauthenticated, "MUSTER_URL is set, and MUSTER_TOKEN_FILE is not",
+                "Set it to a file that holds a token of muster token create.", "E0608");
+  }
+  std::ifstream file(path);
+  std::string token;
+  if (!file || !(file >> token)) {
+    return fail(ErrorKind::unauthenticated,
+                fmt::format("MUSTER_TOKEN_FILE {} holds no token", path), kRemedy, "E0608");
+  }
+  return token;
 }
 
 ErrorKind kind_of(const std::string& code) {
@@ -37,6 +63,7 @@ std::string page_of(const std::string& code) {
   if (code == "not_found") return "E0605";
   if (code == "conflict") return "E0606";
   if (code == "forbidden") return "E0607";
+  if (code == "unauthenticated" || code == "throttled") return "E0608";
   return "";
 }
 
@@ -46,36 +73,39 @@ std::string daemon_socket() { return state_folder() + "/api.sock"; }
 
 std::string path_segment(const std::string& text) { return wire::percent_encode(text); }
 
-DaemonClient::DaemonClient() : transport_(wiring_.context.get_executor(), options()) {}
+DaemonClient::DaemonClient()
+    : url_(remote_url()), transport_(wiring_.context.get_executor(), options()) {}
+
+HttpRequest DaemonClient::request(const std::string& path) const {
+  HttpRequest request;
+  request.url = (url_.empty() ? "http://muster" : url_) + "/api/v1" + path;
+  return request;
+}
 
 Result<Node> DaemonClient::get(const std::string& path, Duration time_max) {
-  HttpRequest request;
-  request.url = "http://muster/api/v1" + path;
-  request.time_max = time_max;
-  const Result<HttpResponse> response = exchange(std::move(request));
+  HttpRequest asked = request(path);
+  asked.time_max = time_max;
+  const Result<HttpResponse> response = exchange(std::move(asked));
   return response ? read(*response) : tl::unexpected<Error>(response.error());
 }
 
 Result<std::string> DaemonClient::get_text(const std::string& path) {
-  HttpRequest request;
-  request.url = "http://muster/api/v1" + path;
-  Result<HttpResponse> response = exchange(std::move(request));
+  Result<HttpResponse> response = exchange(request(path));
   if (!response) return tl::unexpected<Error>(response.error());
   if (response->status == 200) return std::move(response->body);
   return tl::unexpected<Error>(read(*response).error());
 }
 
 Result<Node> DaemonClient::post(const std::string& path, const std::string& reason) {
-  HttpRequest request;
-  request.method = "POST";
-  request.url = "http://muster/api/v1" + path;
-  request.time_max = std::chrono::seconds{60};
+  HttpRequest asked = request(path);
+  asked.method = "POST";
+  asked.time_max = std::chrono::seconds{60};
   if (!reason.empty()) {
     Node body = Node::mapping();
     body.set("reason", Node::string(reason));
-    request.body = wire::to_json(body);
+    asked.body = wire::to_json(body);
   }
-  const Result<HttpResponse> response = exchange(std::move(request));
+  const Result<HttpResponse> response = exchange(std::move(asked));
   return response ? read(*response) : tl::unexpected<Error>(response.error());
 }
 
@@ -87,7 +117,12 @@ void DaemonClient::sleep(Duration time) {
 }
 
 Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
-  request.uses_proxy = false;
+  if (!url_.empty()) {
+    const Result<std::string> token = remote_token();
+    if (!token) return tl::unexpected<Error>(token.error());
+    request.headers.emplace_back("Authorization", "Bearer " + *token);
+  }
+  request.uses_proxy = !url_.empty();
   request.response_bytes_max = 256 << 20;
   const bool is_order = request.method != "GET";
   Result<HttpResponse> response = fail(ErrorKind::unavailable, "not asked");
@@ -106,6 +141,11 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
     if (wiring_.context.run_one() == 0) break;
   }
   if (!response) {
+    const bool is_absent = response.error().message.starts_with("no connection");
+    if (is_absent && !url_.empty()) {
+      return fail(ErrorKind::unavailable, fmt::format("no muster daemon answers at {}", url_),
+                  "Is MUSTER_URL right, and api.listen set in its muster.yml?", "E0604");
+    }
     const std::string path = daemon_socket();
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
       return fail(ErrorKind::invalid_input, fmt::format("{} is too long for a socket", path),
@@ -115,7 +155,6 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
       return fail(ErrorKind::forbidden, fmt::format("{} is another user's", path),
                   "Ask as the user that runs the daemon, or as root.", "E0607");
     }
-    const bool is_absent = response.error().message.starts_with("no connection");
     if (!is_absent) {
       if (is_order) response.error().message += "; it may have been done all the same";
       return tl::unexpected<Error>(response.error());
@@ -130,6 +169,11 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
 
 Result<Node> DaemonClient::read(const HttpResponse& response) {
   Result<Node> document = wire::parse_json(response.body, {256 << 20, 64});
+  if (!document && response.status != 200) {
+    return fail(ErrorKind::corrupt,
+                fmt::format("status {}, and no answer of muster's", response.status),
+                "Is MUSTER_URL the address of a muster daemon?", "E0604");
+  }
   if (!document) return tl::unexpected<Error>(document.error());
   if (response.status == 200) return document;
   const std::string code = document->text_at({"error", "code"});

@@ -11,7 +11,8 @@ namespace muster::cli {
 /// The local socket of the daemon on this state folder.
 [[nodiscard]] std::string daemon_socket();
 
-/// Asks the daemon that runs on this state folder. Errors: unavailable with code E0604 (none runs),
+/// Asks the daemon that runs on this state folder, or the one at MUSTER_URL with the token in the
+/// file MUSTER_TOKEN_FILE. Errors: unavailable with code E0604 (none runs),
 /// and what it answers.
 class DaemonClient {
  public:
@@ -29,8 +30,10 @@ class DaemonClient {
 
  private:
   [[nodiscard]] Result<HttpResponse> exchange(HttpRequest request);
+  [[nodiscard]] HttpRequest request(const std::string& path) const;
   [[nodiscard]] static Result<Node> read(const HttpResponse& response);
 
+  std::string url_;  // Empty: the local socket.
   Wiring wiring_;
   http::CurlTransport transport_;
 };

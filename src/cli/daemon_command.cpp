@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "adapters/http/server.hpp"
 #include "adapters/sqlite/sqlite_store.hpp"
@@ -125,11 +126,16 @@ Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, co
   return config;
 }
 
-/// The local socket is the daemon's own user's, and root's.
-ApiCaller authenticate(const HttpServerRequest& request) {
-  if (!request.peer_user) return {};
+/// The local socket is the daemon's own user's, and root's; over TCP tokens count.
+Result<ApiCaller> authenticate(ApiTokens& tokens, const HttpServerRequest& request) {
+  if (!request.peer_user) {
+    return tokens.find(header_value(request.headers, "Authorization"), request.peer_address);
+  }
   const std::uint32_t user = *request.peer_user;
-  if (user != 0 && user != geteuid()) return {};
+  if (user != 0 && user != geteuid()) {
+    return fail(ErrorKind::forbidden, "who asks may not use this daemon",
+                "Ask as the user that runs the daemon, or as root.");
+  }
   // Whoever keeps the names may be slow: each is asked for once.
   static std::map<std::uint32_t, std::string> names;
   const auto [place, is_new] = names.try_emplace(user);
@@ -140,7 +146,7 @@ ApiCaller authenticate(const HttpServerRequest& request) {
     getpwuid_r(user, &entry, room.data(), room.size(), &found);
     place->second = found == nullptr ? fmt::format("user {}", user) : std::string(entry.pw_name);
   }
-  return {place->second, ApiRole::operator_};
+  return ApiCaller{place->second, ApiRole::admin};
 }
 
 /// The first SIGTERM or SIGINT stops it in order, a second one at once; SIGHUP reads the
@@ -172,6 +178,19 @@ Task<> say_when_ready(ControlLoop* loop, Clock* clock, const Config* config, std
   }
   fmt::print(stderr, "muster daemon  cluster {} · {} · {} pool{} · ready\n", config->cluster,
              region, config->pools.size(), config->pools.size() == 1 ? "" : "s");
+}
+
+/// Where the API listens beside the local socket; nothing if nowhere. Errors: conflict.
+Result<std::optional<asio::ip::tcp::acceptor>> listen_remote(const Executor& executor,
+                                                             const Config& config) {
+  const auto endpoint = parse_endpoint(config.api.listen);
+  if (!endpoint) return std::nullopt;
+  auto listening = http::listen(executor, endpoint->first, endpoint->second);
+  if (!listening) {
+    listening.error().remedy = "Set api.listen to a free one.";
+    return tl::unexpected<Error>(listening.error());
+  }
+  return std::optional<asio::ip::tcp::acceptor>(std::move(*listening));
 }
 
 Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
@@ -217,15 +236,25 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
                     wiring->clock, wiring->random, log},
                    options, *config);
   noted = &loop;
-  Api api({loop, **store, output, journal, metrics, &authenticate,
+  ApiTokens tokens(**store, wiring->clock, wiring->random);
+  Api api({loop, **store, output, journal, metrics, tokens,
+           [&tokens](const HttpServerRequest& request) { return authenticate(tokens, request); },
            [&loop, common, &log] { return read_again(loop, *common, log); }});
   http::Server server(executor, api, {}, log);
+  Task<Status> loading = tokens.load();
+  const Status loaded = co_await std::move(loading);
   auto listening = http::listen_local(executor, daemon_socket());
-  if (!listening) {
-    *exit_code = report(listening.error());
+  auto remote = listen_remote(executor, *config);
+  const std::array<const Error*, 3> errors{loaded ? nullptr : &loaded.error(),
+                                           listening ? nullptr : &listening.error(),
+                                           remote ? nullptr : &remote.error()};
+  for (const Error* error : errors) {
+    if (error == nullptr) continue;
+    *exit_code = report(*error);
     co_return;
   }
   TaskScope beside(executor);
+  if (*remote) beside.spawn(server.serve(std::move(**remote)));
   beside.spawn(server.serve(std::move(*listening)));
   beside.spawn(watch_signals(&loop, common, stop_time, log));
   beside.spawn(say_when_ready(&loop, &wiring->clock, config, options.region));

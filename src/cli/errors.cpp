@@ -10,7 +10,7 @@
 namespace muster::cli {
 namespace {
 
-constexpr std::array<ErrorPage, 40> kPages{{
+constexpr std::array<ErrorPage, 42> kPages{{
     {"E0101", "Wrong use of the command line",
      "An option, argument or command does not exist or lacks its value.",
      "muster help COMMAND lists what there is.",
@@ -137,6 +137,15 @@ constexpr std::array<ErrorPage, 40> kPages{{
     {"E0607", "The daemon does not know who asks",
      "Only the user that runs it, and root, may use its local socket.", "id; ls -l on the socket",
      "Ask as that user."},
+    {"E0608", "The daemon does not accept the token",
+     "Over TCP it asks for a token that it knows, that has not expired and whose role allows the "
+     "request; many wrong ones from an address are refused for a minute.",
+     "muster token list, on the daemon's machine",
+     "Make one with muster token create, put it into a file and name that in MUSTER_TOKEN_FILE."},
+    {"E0609", "There is no way onto the machine",
+     "The job has no machine (any more), the machine is not up yet, or ssh is not installed here.",
+     "muster job show JOB; muster instances",
+     "Connect while the job runs, on the daemon's machine and as its user."},
 }};
 
 std::string_view code_of_kind(ErrorKind kind) {

@@ -11,6 +11,7 @@
 #include "cli/errors.hpp"
 #include "cli/renderer.hpp"
 #include "wire/encoding.hpp"
+#include "wire/json.hpp"
 
 namespace muster::cli {
 namespace {
@@ -29,7 +30,12 @@ struct Shown {
 
 class View {
  public:
-  View(std::string job, std::string step) : job_(std::move(job)), step_(std::move(step)) {
+  explicit View(const LogsQuestion& question)
+      : job_(question.job),
+        step_(question.step),
+        search_(question.search),
+        as_json_(question.as_json) {
+    is_raw_ = !step_.empty() && search_.empty() && !as_json_;
     is_terminal_ = isatty(STDOUT_FILENO) != 0;
   }
 
@@ -80,12 +86,20 @@ class View {
 
  private:
   void line(const std::string& step, std::string_view text, std::size_t width) const {
+    if (!search_.empty() && text.find(search_) == std::string_view::npos) return;
+    if (as_json_) {
+      Node one = Node::mapping();
+      one.set("schema", Node::string("muster.log_line/1")).set("step", Node::string(step));
+      one.set("line", Node::string(std::string(text)));
+      fmt::print("{}\n", wire::to_json(one));
+      return;
+    }
     fmt::print("{:<{}} │ {}\n", neutralised(step, false), width,
                is_terminal_ ? neutralised(text) : std::string(text));
   }
 
   void write(const std::string& step, std::string_view bytes, std::size_t width) {
-    if (!step_.empty()) {
+    if (is_raw_) {
       std::fwrite(bytes.data(), 1, bytes.size(), stdout);
       return;
     }
@@ -109,6 +123,9 @@ class View {
 
   std::string job_;
   std::string step_;
+  std::string search_;
+  bool as_json_ = false;
+  bool is_raw_ = false;
   bool is_terminal_ = false;
   bool has_begun_ = false;
   std::map<std::string, Shown> shown_;
@@ -116,9 +133,10 @@ class View {
 
 }  // namespace
 
-int show_logs(const std::string& job, const std::string& step, bool follows) {
+int show_logs(const LogsQuestion& question) {
   DaemonClient client;
-  View view(job, step);
+  View view(question);
+  const bool follows = question.follows;
   int missed = 0;
   while (true) {
     const Result<bool> has_ended = view.show_more(client, !follows);

@@ -8,10 +8,12 @@
 #include <system_error>
 
 #include "base/nearest.hpp"
+#include "cli/access_commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon_command.hpp"
 #include "cli/errors.hpp"
 #include "cli/operate_commands.hpp"
+#include "cli/shell_files.hpp"
 
 namespace muster::cli {
 
@@ -135,6 +137,10 @@ std::string help_of(const CLI::App& command, const std::string& name) {
 int show_help(const CLI::App& app, const std::vector<std::string>& words) {
   if (words.empty()) {
     fmt::print("{}", help_of(app, "muster"));
+    return kDone;
+  }
+  if (words.front() == "man") {
+    fmt::print("{}", man_page(app));
     return kDone;
   }
   if (words.front() == "errors") {
@@ -322,14 +328,28 @@ int run(int argc, char** argv) {
 
   std::function<int()> chosen;
   add_operate_commands(app, chosen);
+  add_access_commands(app, chosen);
+
+  std::string shell;
+  const CLI::App* completion =
+      app.add_subcommand("completion",
+                         "Print a script that lets a shell complete commands and options.\n\n"
+                         "Examples:\n"
+                         "  source <(muster completion bash)      in ~/.bashrc; so for zsh\n"
+                         "  muster completion fish > ~/.config/fish/completions/muster.fish\n");
+  app.get_subcommand("completion")
+      ->add_option("shell", shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
   CLI::App* help = app.add_subcommand("help",
                                       "Explain a command or an error code.\n\n"
                                       "Examples:\n"
                                       "  muster help exec\n"
                                       "  muster help E0412\n"
-                                      "  muster help errors    all of them\n");
-  help->add_option("topic", help_words, "A command, an error code, or errors");
+                                      "  muster help errors    all of them\n"
+                                      "  muster help man > muster.1    a page for man\n");
+  help->add_option("topic", help_words, "A command, an error code, errors or man");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -339,11 +359,14 @@ int run(int argc, char** argv) {
   if (exec->parsed() && resume->count() > 0) {
     if (const int refused = refuse_beside_resume(*exec); refused != kDone) return refused;
   }
-  if (chosen) {
-    // They only ask: whoever stops reading ends them.
-    std::signal(SIGPIPE, SIG_DFL);
-    return chosen();
+  if (chosen) return chosen();
+  if (completion->parsed()) {
+    fmt::print("{}", completion_script(app, shell).value_or(""));
+    return kDone;
   }
+  // What works over time does not end because nobody reads on; what only tells does.
+  const bool works = exec->parsed() || daemon->parsed() || submit->parsed() || backup->parsed();
+  if (works) std::signal(SIGPIPE, SIG_IGN);
   if (exec->parsed()) return run_exec(common, exec_flags);
   if (daemon->parsed()) return run_daemon(common, daemon_flags);
   if (submit->parsed()) return run_submit(common, submit_flags);
@@ -364,8 +387,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace muster::cli
 
-int main(int argc, char** argv) {
-  // A closed pipe or connection is an error where it is written to, not the end of the program.
-  std::signal(SIGPIPE, SIG_IGN);
-  return muster::cli::run_and_flush(argc, argv);
-}
+int main(int argc, char** argv) { return muster::cli::run_and_flush(argc, argv); }

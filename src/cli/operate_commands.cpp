@@ -33,6 +33,7 @@ struct Flags {
   std::string phase;
   std::string step;
   std::string reason;
+  std::string search;
   int limit = 50;
 };
 
@@ -267,7 +268,7 @@ int run_status(const Flags& flags) {
 }
 
 /// The screen again and again, until it is interrupted.
-int run_top() {
+int run_top(const Flags& flags) {
   DaemonClient client;
   const char* terminal = std::getenv("TERM");
   const bool is_terminal =
@@ -277,6 +278,17 @@ int run_top() {
     const Result<Node> jobs = client.get("/jobs?state=open&limit=20");
     for (const auto* one : {&pools, &jobs}) {
       if (!*one) return report(one->error());
+    }
+    if (flags.as_json) {
+      Node document = Node::mapping();
+      document.set("schema", Node::string("muster.top/1"));
+      for (const auto* one : {&*pools, &*jobs}) {
+        for (const Member& member : one->members) {
+          if (member.key != "schema") document.set(member.key, member.value);
+        }
+      }
+      fmt::print("{}\n", wire::to_json(document, 2));
+      return kDone;
     }
     if (is_terminal) fmt::print("\x1b[H\x1b[2J");
     print_pools(*pools);
@@ -378,11 +390,16 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
           "Examples:\n"
           "  muster logs job-4f1c\n"
           "  muster logs -f job-4f1c              as it comes, until the job ends\n"
-          "  muster logs job-4f1c --step test     the bytes of one step alone\n",
-          [](const Flags& given) { return show_logs(given.id, given.step, given.follows); });
+          "  muster logs job-4f1c --step test     the bytes of one step alone\n"
+          "  muster logs job-4f1c --search error  only lines that hold this text\n",
+          [](const Flags& given) {
+            return show_logs({given.id, given.step, given.search, given.follows, given.as_json});
+          });
   add_id(logs, "job", kJobHelp);
   logs->add_flag("-f,--follow", flags->follows, "Go on until the job has ended");
   logs->add_option("--step", flags->step, "Only this step, exactly as it printed");
+  logs->add_option("--search", flags->search, "Only lines that hold this text");
+  logs->add_flag("--json", flags->as_json, "As JSON lines (muster.log_line/1)");
 
   CLI::App* pools = add(app, "pools",
                         "List pools: what they have, what waits for them, and how they are.\n\n"
@@ -472,11 +489,13 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
         return static_cast<int>(kDone);
       });
 
-  add(app, "top",
-      "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
-      "Examples:\n"
-      "  muster top\n",
-      [](const Flags&) { return run_top(); });
+  CLI::App* top =
+      add(app, "top",
+          "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
+          "Examples:\n"
+          "  muster top\n",
+          [](const Flags& given) { return run_top(given); });
+  top->add_flag("--json", flags->as_json, "Once, as JSON (muster.top/1)");
 
   CLI::App* reload = add(*app.get_subcommand("config"), "reload",
                          "Let the daemon read its configuration again; one with mistakes changes "

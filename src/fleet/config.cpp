@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "base/document.hpp"
+
 namespace muster {
 
 std::optional<double> parse_decimal(const std::string& text) {
@@ -10,6 +12,22 @@ std::optional<double> parse_decimal(const std::string& text) {
   const auto [stop, failure] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
   if (text.empty() || failure != std::errc{} || stop != end || value < 0) return std::nullopt;
   return value;
+}
+
+std::optional<std::pair<std::string, int>> parse_endpoint(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  std::string address = text.substr(0, colon);
+  if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  } else if (address.find(':') != std::string::npos) {
+    return std::nullopt;
+  }
+  const auto port = parse_integer(text.substr(colon + 1));
+  const bool is_numeric = !address.empty() && address.find_first_not_of(
+                                                  "0123456789abcdefABCDEF:.") == std::string::npos;
+  if (!is_numeric || !port || *port < 1 || *port > 65535) return std::nullopt;
+  return std::pair(address, static_cast<int>(*port));
 }
 
 std::string tenant_of(const Config& config, const std::string& repository) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fleet/pool.hpp"
@@ -19,6 +20,15 @@ struct Limits {
   std::map<std::string, std::string> labels;  ///< Jobs with that label, running at a time.
 };
 
+/// The API beyond the local socket.
+struct ApiPolicy {
+  std::string listen;  ///< `ADDRESS:PORT`; empty: the local socket alone.
+  bool plain_http = false;
+};
+
+/// An address and a port; nothing for any other text.
+[[nodiscard]] std::optional<std::pair<std::string, int>> parse_endpoint(const std::string& text);
+
 /// Whose jobs share the machines fairly with those of others.
 struct Tenant {
   int weight = 1;
@@ -34,6 +44,7 @@ struct Config {
   std::map<std::string, Pool> pools;
   Limits limits;
   std::map<std::string, Tenant> tenants;
+  ApiPolicy api;
   std::map<std::string, std::string> prices;  ///< USD an hour on demand, by instance type.
 };
 

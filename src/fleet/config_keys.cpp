@@ -237,6 +237,10 @@ const KeyTable<Schedule>& schedule_keys() {
           .key(&Schedule::timezone, "timezone", "whose wall clock; daylight saving time is heeded")
           .number(&Schedule::idle_count, "idle", 0, 100'000,
                   "idle instances while it holds; the highest of all that hold counts")
+          .number(&Schedule::max_instances, "max_instances", 0, 100'000,
+                  "instances of the pool while it holds, `0`: it is closed; the lowest of all that "
+                  "hold counts. Jobs that run go on")
+          .absent("the pool's")
           .needs({{"when"}})
           .check_all(check_schedule);
   return table;
@@ -279,6 +283,40 @@ const KeyTable<Tenant>& tenant_keys() {
                   "its share while machines are scarce, against the other tenants'")
           .key(&Tenant::repositories, "repositories", "`owner/name`, or `owner/*`")
           .absent("none");
+  return table;
+}
+
+void check_listen(NodeReader& reader, const Node& node, const std::string& path,
+                  const ApiPolicy& api) {
+  const auto endpoint = parse_endpoint(api.listen);
+  const Node* listen = node.find("listen");
+  const SourceMark& mark = listen == nullptr ? node.mark : listen->mark;
+  if (!endpoint) {
+    reader.error(mark, path + ".listen", fmt::format("\"{}\" is no address.", api.listen),
+                 "Write an IP address and a port, such as 127.0.0.1:7878.");
+    return;
+  }
+  const bool is_local = endpoint->first.starts_with("127.") || endpoint->first == "::1";
+  if (is_local || api.plain_http) return;
+  reader.error(
+      mark, path + ".listen", fmt::format("\"{}\" would send tokens in the clear.", api.listen),
+      fmt::format("Listen on 127.0.0.1 behind a proxy that speaks TLS, or say {}.plain_http: "
+                  "true where the network is trusted.",
+                  path));
+}
+
+const KeyTable<ApiPolicy>& api_keys() {
+  static const KeyTable<ApiPolicy> table =
+      KeyTable<ApiPolicy>()
+          .key(&ApiPolicy::listen, "listen",
+               "address and port for the API over TCP, such as `127.0.0.1:7878`; who asks there "
+               "needs a token (`muster token create`). Read at the start only")
+          .absent("the local socket alone")
+          .key(&ApiPolicy::plain_http, "plain_http",
+               "allow another address than this machine's own: tokens cross the network in the "
+               "clear unless something before it speaks TLS")
+          .needs({{"listen"}})
+          .check_all(check_listen);
   return table;
 }
 
@@ -411,7 +449,8 @@ const KeyTable<Pool>& pool_keys() {
                "instance types that a job may ask for with the label `size:NAME`, by name")
           .absent("none")
           .object(&Pool::idle, "idle", idle_keys(), "instances kept ready without a job")
-          .objects(&Pool::schedule, "schedule", schedule_keys(), "idle counts by time, by name")
+          .objects(&Pool::schedule, "schedule", schedule_keys(),
+                   "idle counts and limits by time, by name")
           .absent("none")
           .number(&Pool::growth_limit, "growth_limit", 0, 100'000,
                   "instances on their way at a time; 0: no limit")
@@ -478,6 +517,7 @@ const KeyTable<Config>& config_keys() {
           .objects(&Config::pools, "pools", pool_keys(), "the pools, each by its name")
           .absent("none")
           .object(&Config::limits, "limits", limit_keys(), "what the whole cluster keeps to")
+          .object(&Config::api, "api", api_keys(), "the API beyond the local socket")
           .objects(&Config::tenants, "tenants", tenant_keys(),
                    "who shares machines fairly, by name; a repository that none names belongs to "
                    "its owner")
@@ -491,7 +531,7 @@ const KeyTable<Config>& config_keys() {
             }
           })
           .check_all(check_budget)
-          .later({"github", "gitlab", "drone", "listen", "store", "notifications"});
+          .later({"github", "gitlab", "drone", "store", "notifications"});
   return table;
 }
 

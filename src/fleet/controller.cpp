@@ -11,7 +11,9 @@ namespace {
 
 std::vector<TimePoint*> moments_of(FleetSnapshot& snapshot) {
   std::vector<TimePoint*> moments;
-  for (Job& job : snapshot.jobs) moments.push_back(&job.changed_at);
+  for (Job& job : snapshot.jobs) {
+    moments.insert(moments.end(), {&job.changed_at, &job.started_at});
+  }
   for (Lease& lease : snapshot.leases) {
     moments.insert(moments.end(), {&lease.created_at, &lease.started_at});
   }
@@ -254,6 +256,7 @@ void Controller::on(const LeaseStarting& event, TimePoint now) {
   const Job* job = fleet_.find(lease->job);
   if (job != nullptr && job->state == JobState::leased) {
     fleet_.move(lease->job, JobState::running, now);
+    fleet_.edit(lease->job).started_at = now;
   }
   // From here on no other job may have it unless its pool says so.
   if (fleet_.find(lease->instance) != nullptr) ++fleet_.edit(lease->instance).job_count;

@@ -149,6 +149,8 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   fleet_.move(job.id, JobState::leased, now);
   Job& changed = fleet_.edit(job.id);
   changed.lease = lease.id;
+  changed.instance = lease.instance;
+  changed.started_at = now;
   changed.absence_count = 0;
   ++changed.lease_count;
   const LeaseId lease_id = lease.id;

@@ -39,6 +39,7 @@ std::string_view words_of(WaitCause cause) {
     case WaitCause::booting: return "waiting for a machine to come up";
     case WaitCause::launching: return "waiting for a launch";
     case WaitCause::pool_limit: return "waiting for room in its pool";
+    case WaitCause::schedule: return "waiting: its pool is closed by its schedule";
     case WaitCause::growth_limit: return "waiting for other machines to come up first";
     case WaitCause::cluster_limit:
     case WaitCause::vcpu_limit: return "waiting for room in the cluster";
@@ -68,6 +69,9 @@ std::string change_for(const WaitReason& reason, const Job& job) {
                          join_labels(job.labels));
     case WaitCause::pool_limit:
       return fmt::format("raise pools.{}.max_instances, then: muster config reload", pool);
+    case WaitCause::schedule:
+      return fmt::format("raise max_instances in pools.{}.schedule, then: muster config reload",
+                         pool);
     case WaitCause::growth_limit:
       return fmt::format("raise pools.{}.growth_limit, then: muster config reload", pool);
     case WaitCause::cluster_limit: return "raise limits.instances, then: muster config reload";
@@ -104,6 +108,7 @@ std::string next_of(WaitCause cause) {
     case WaitCause::launch_rate_limit: return "the next launch is made";
     case WaitCause::circuit_open:
     case WaitCause::launch_error: return "one launch is tried";
+    case WaitCause::schedule: return "the schedule allows more";
     case WaitCause::budget: return "a new day begins (UTC)";
     default: return "";
   }
@@ -212,6 +217,8 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
     out.cause = to_string(WaitCause::circuit_open);
     words = words_of(WaitCause::circuit_open);
     text = fmt::format("{} (the next one is on its way)", failure);
+    reason.cause = WaitCause::circuit_open;
+    out.change = change_for(reason, job);
   }
   if (reason.cause == WaitCause::no_pool) text += "; " + missing_labels(controller.config(), job);
   const Demand::Key* first =
@@ -282,6 +289,13 @@ void explain_end(const Job& job, TimePoint now, Explanation& out) {
       out.change = "submit it with a longer --timeout";
       break;
     case JobOutcome::lost:
+      if (job.reason.find("InstanceInitiatedShutdown") != std::string::npos) {
+        out.cause = "machine-shut-down";
+        out.change =
+            "run it again; the machine shut itself down, because a step did that or because "
+            "no daemon was in touch with it for its pool's dead_man";
+        break;
+      }
       out.cause = "machine-lost";
       out.change = job.reason.find("Spot") == std::string::npos
                        ? "run it again"
@@ -313,6 +327,9 @@ Explanation explain(const Controller& controller, const Job& job, TimePoint now)
     case JobState::running: explain_running(controller, job, now, out); break;
     case JobState::finished:
     case JobState::dropped:
+      if (lease == nullptr && job.started_at != TimePoint{}) {
+        out.timeline.emplace_back(job.started_at, "started on " + job.instance.value());
+      }
       out.timeline.emplace_back(job.changed_at, "ended");
       explain_end(job, now, out);
       break;

@@ -35,6 +35,8 @@ struct Job {
   JobState state = JobState::queued;
   LeaseId lease;  ///< Of a job that is leased or running.
   int lease_count = 0;
+  InstanceId instance;     ///< Of its last lease.
+  TimePoint started_at{};  ///< When that one began to run.
   JobOutcome outcome = JobOutcome::none;
   int exit_code = 0;
   std::string reason;  ///< Why it ended as it did, for people.

@@ -259,6 +259,8 @@ void Planner::lease(const JobId& job_id, const InstanceId& instance_id) {
   parts_.fleet.move(job_id, JobState::leased, now_);
   Job& job = parts_.fleet.edit(job_id);
   job.lease = lease.id;
+  job.instance = instance_id;
+  job.started_at = {};
   ++job.lease_count;
   parts_.fleet.move(instance_id, InstancePhase::busy, now_);
   parts_.fleet.edit(instance_id).lease = lease.id;

@@ -117,7 +117,15 @@ class Planner {
   void place_waiting();
   void place(Cursor& cursor, int count);
   void measure();
-  [[nodiscard]] int scheduled_idle(const Pool& pool, TimePoint now) const;
+  /// What schedules say now.
+  struct Scheduled {
+    int idle_count = 0;
+    int max_instances = -1;           // -1: none says it.
+    std::string name;                 // Of the one that says so.
+    std::optional<TimePoint> next{};  // When that ends, within a day.
+  };
+  [[nodiscard]] const Scheduled& scheduled(const Pool& pool, TimePoint now) const;
+  void read_schedules(const Pool& pool, TimePoint shown, Scheduled& to) const;
   [[nodiscard]] int target_of(const PoolName& pool) const;
   void fill_idle();
   [[nodiscard]] Room room_for(const SizedPool& pool);
@@ -155,7 +163,7 @@ class Planner {
   int short_by_ = 0;  // Jobs for which limits of the cluster leave no room.
   long wished_vcpus_ = 0;
   double wished_usd_ = 0;
-  mutable std::map<PoolName, int> scheduled_;  // By schedules, in this minute.
+  mutable std::map<PoolName, Scheduled> scheduled_;  // In this minute.
   mutable TimePoint scheduled_at_{};
   mutable std::map<std::string, std::optional<CronPeriod>> periods_;  // Of patterns of cron.
   int plan_size_ = 0;                               // Instances, if all went as it should.

@@ -19,35 +19,53 @@ constexpr int kFleetMax = 10'000;       // Target capacity (EC2: CreateFleet, Ty
 
 }  // namespace
 
+void Planner::read_schedules(const Pool& pool, TimePoint shown, Scheduled& to) const {
+  to = Scheduled{};
+  for (const auto& [name, schedule] : pool.schedule) {
+    const auto [period, is_unread] = periods_.try_emplace(schedule.when);
+    if (is_unread) period->second = CronPeriod::parse(schedule.when);
+    if (!period->second || !schedule.holds(shown, *period->second)) continue;
+    to.idle_count = std::max(to.idle_count, schedule.idle_count);
+    const bool is_lowest = schedule.max_instances >= 0 &&
+                           (to.max_instances < 0 || schedule.max_instances < to.max_instances);
+    if (!is_lowest) continue;
+    to.max_instances = schedule.max_instances;
+    to.name = name;
+  }
+}
+
 /// Schedules turn with the minute, so they are read once in each.
-int Planner::scheduled_idle(const Pool& pool, TimePoint now) const {
+const Planner::Scheduled& Planner::scheduled(const Pool& pool, TimePoint now) const {
   const TimePoint shown = now + inputs_.wall_ahead;
   const auto minute = std::chrono::floor<std::chrono::minutes>(shown);
   if (minute != scheduled_at_) {
     scheduled_.clear();
     scheduled_at_ = minute;
   }
-  const auto [place, is_new] = scheduled_.try_emplace(pool.name, 0);
-  if (!is_new) return place->second;
-  for (const auto& [name, schedule] : pool.schedule) {
-    if (schedule.idle_count <= place->second) continue;
-    const auto [period, is_unread] = periods_.try_emplace(schedule.when);
-    if (is_unread) period->second = CronPeriod::parse(schedule.when);
-    const bool holds = period->second && schedule.holds(shown, *period->second);
-    if (holds) place->second = schedule.idle_count;
+  const auto [place, is_new] = scheduled_.try_emplace(pool.name);
+  Scheduled& here = place->second;
+  if (!is_new || pool.schedule.empty()) return here;
+  read_schedules(pool, shown, here);
+  Scheduled later;
+  for (auto at = minute + 1min; here.max_instances >= 0 && at <= minute + 24h; at += 1min) {
+    read_schedules(pool, at, later);
+    if (later.max_instances == here.max_instances) continue;
+    here.next = TimePoint(at) - inputs_.wall_ahead;
+    break;
   }
-  return place->second;
+  return here;
 }
 
 int Planner::idle_target(const Pool& pool, TimePoint now) const {
   if (mode_of(pool.name) != PoolMode::open) return 0;
-  int target = std::max(pool.idle.count, pool.schedule.empty() ? 0 : scheduled_idle(pool, now));
+  const Scheduled& by_time = scheduled(pool, now);
+  int target = std::max(pool.idle.count, by_time.idle_count);
   if (const auto factor = parse_decimal(pool.idle.scale_factor)) {
     const int busy = parts_.fleet.supply_of({pool.name, ""}).busy;
     const int most = pool.idle.count_max > 0 ? pool.idle.count_max : pool.max_instances;
     target = std::max(target, std::min(most, static_cast<int>(std::ceil(busy * *factor))));
   }
-  return target;
+  return by_time.max_instances < 0 ? target : std::min(target, by_time.max_instances);
 }
 
 int Planner::vcpus_live() const {
@@ -112,6 +130,14 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     return fmt::format("pool {} has {} instances, and max_instances is {}", name, live,
                        pool->max_instances);
   });
+  const Scheduled& by_time = scheduled(*pool, now_);
+  if (by_time.max_instances >= 0) {
+    const auto describe = [&] {
+      return fmt::format("pool {} has {} instances, and its schedule {} allows {} now", name, live,
+                         by_time.name, by_time.max_instances);
+    };
+    narrow(by_time.max_instances - live, WaitCause::schedule, describe, by_time.next);
+  }
   const Limits& limits = parts_.config.limits;
   const int all = parts_.fleet.live_count() + wished_total_;
   if (limits.instances > 0) {

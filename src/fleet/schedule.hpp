@@ -30,11 +30,12 @@ class CronPeriod {
   std::array<Field, 5> fields_;  // Minute, hour, day of the month, month, weekday.
 };
 
-/// An idle count that holds for some of the time.
+/// Counts of instances that hold for some of the time.
 struct Schedule {
   std::string when;
   std::string timezone = "UTC";
   int idle_count = 0;
+  int max_instances = -1;  ///< Of the pool while it holds; -1: as without it.
 
   /// Whether it holds now, by its parsed pattern. False for a zone that is none.
   [[nodiscard]] bool holds(TimePoint now, const CronPeriod& period) const;

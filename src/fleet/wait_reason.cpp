@@ -5,18 +5,19 @@
 namespace muster {
 
 std::string to_string(WaitCause cause) {
-  static constexpr std::array<std::string_view, 21> kNames{
-      "none",         "no-pool",          "booting",      "launching",         "pool-limit",
-      "growth-limit", "cluster-limit",    "vcpu-limit",   "launch-rate-limit", "budget",
-      "label-limit",  "repository-limit", "paused",       "draining",          "capacity",
-      "quota",        "throttled",        "circuit-open", "launch-error",      "launch-freeze",
-      "stopping"};
+  static constexpr std::array<std::string_view, 22> kNames{
+      "none",          "no-pool",      "booting",          "launching",    "pool-limit",
+      "schedule",      "growth-limit", "cluster-limit",    "vcpu-limit",   "launch-rate-limit",
+      "budget",        "label-limit",  "repository-limit", "paused",       "draining",
+      "capacity",      "quota",        "throttled",        "circuit-open", "launch-error",
+      "launch-freeze", "stopping"};
   return std::string(kNames.at(static_cast<std::size_t>(cause)));
 }
 
 bool waits_for_room(WaitCause cause) {
   switch (cause) {
     case WaitCause::pool_limit:
+    case WaitCause::schedule:
     case WaitCause::cluster_limit:
     case WaitCause::vcpu_limit:
     case WaitCause::budget:

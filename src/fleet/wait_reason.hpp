@@ -14,6 +14,7 @@ enum class WaitCause {
   booting,            ///< An instance is on its way.
   launching,          ///< A launch was asked for and is not answered.
   pool_limit,         ///< `max_instances` of the pool.
+  schedule,           ///< `max_instances` of a schedule that holds now.
   growth_limit,       ///< As many as may be on their way are.
   cluster_limit,      ///< `limits.instances`
   vcpu_limit,         ///< `limits.vcpus`

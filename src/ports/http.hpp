@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,6 +63,8 @@ struct HttpServerResponse {
   std::optional<int> ip_ttl;  ///< Of the packets that carry it: IMDS's hop limit.
   /// Only so many bytes of the whole answer are sent, then the connection ends: a fault.
   std::optional<std::size_t> bytes_max{};
+  /// The body comes in pieces for as long as these are not empty, and the connection ends with it.
+  std::function<Task<std::string>()> next_piece{};
 };
 
 /// HTTP in. Decides everything; the server only speaks the protocol.

@@ -24,6 +24,10 @@ constexpr std::size_t kPageMax = 100'000;
 constexpr std::size_t kLogBytesMax = 1 << 20;
 constexpr std::size_t kReasonBytesMax = 500;
 constexpr Duration kWaitMax = 60s;
+constexpr int kStreamsMax = 100;
+constexpr std::size_t kPieceEvents = 500;
+constexpr Duration kHeartbeat = 15s;
+constexpr Duration kTokenLifeMax = 24h * 366 * 10;
 
 int status_of(ErrorKind kind) {
   switch (kind) {
@@ -70,7 +74,12 @@ HttpServerResponse refusal(const Error& error, int status = 0) {
   inner.set("message", Node::string(error.message)).set("remedy", Node::string(error.remedy));
   Node document = Node::mapping();
   document.set("schema", Node::string("muster.error/1")).set("error", std::move(inner));
-  return json_response(status == 0 ? status_of(error.kind) : status, document);
+  HttpServerResponse response =
+      json_response(status == 0 ? status_of(error.kind) : status, document);
+  if (error.kind == ErrorKind::unauthenticated)
+    response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"muster\"");
+  if (error.kind == ErrorKind::throttled) response.headers.emplace_back("Retry-After", "60");
+  return response;
 }
 
 /// C0, DEL, and C1 in UTF-8.
@@ -106,6 +115,8 @@ struct Api::Call {
   std::vector<std::string> arguments;  // Of the path, in its order.
   std::map<std::string, std::string> query;
   std::string reason;  // Of the body.
+  HttpServerRequest request;
+  std::optional<HttpServerResponse> response{};  // In place of a document.
 
   [[nodiscard]] std::string text(const std::string& name) const {
     const auto found = query.find(name);
@@ -131,7 +142,7 @@ struct Api::Route {
   std::string_view summary;
   std::string_view schema;  // Of the answer.
   std::vector<std::string_view> query;
-  bool has_reason;
+  enum Kind { kPlain, kReason, kEarly } kind;  // With a reason in its body; also at the start.
   Task<Result<Node>> (Api::*answer)(Call*);
 };
 
@@ -143,7 +154,7 @@ const std::vector<Api::Route>& Api::routes() {
        "How the daemon is",
        "muster.status/1",
        {},
-       false,
+       Route::kEarly,
        &Api::show_status},
       {"GET",
        "/jobs",
@@ -151,16 +162,23 @@ const std::vector<Api::Route>& Api::routes() {
        "Jobs, the oldest first",
        "muster.jobs/1",
        {"state", "label", "repository", "limit"},
-       false,
+       Route::kPlain,
        &Api::list_jobs},
-      {"GET", "/jobs/{job}", ApiRole::viewer, "One job", "muster.job/1", {}, false, &Api::show_job},
+      {"GET",
+       "/jobs/{job}",
+       ApiRole::viewer,
+       "One job",
+       "muster.job/1",
+       {},
+       Route::kPlain,
+       &Api::show_job},
       {"GET",
        "/jobs/{job}/explain",
        ApiRole::viewer,
        "Why a job stands as it does",
        "muster.explanation/1",
        {},
-       false,
+       Route::kPlain,
        &Api::explain_job},
       {"GET",
        "/jobs/{job}/steps",
@@ -168,7 +186,7 @@ const std::vector<Api::Route>& Api::routes() {
        "The steps of a job and their logs",
        "muster.steps/1",
        {},
-       false,
+       Route::kPlain,
        &Api::list_steps},
       {"GET",
        "/jobs/{job}/steps/{step}/log",
@@ -176,7 +194,7 @@ const std::vector<Api::Route>& Api::routes() {
        "What a step has printed, in base64, from an offset on",
        "muster.log/1",
        {"offset", "limit"},
-       false,
+       Route::kPlain,
        &Api::read_log},
       {"POST",
        "/jobs/{job}/cancel",
@@ -184,7 +202,7 @@ const std::vector<Api::Route>& Api::routes() {
        "End a submitted job",
        "muster.job/1",
        {},
-       true,
+       Route::kReason,
        &Api::cancel_job},
       {"GET",
        "/pools",
@@ -192,7 +210,7 @@ const std::vector<Api::Route>& Api::routes() {
        "Pools with their counts",
        "muster.pools/1",
        {},
-       false,
+       Route::kPlain,
        &Api::list_pools},
       {"POST",
        "/pools/{pool}/{order}",
@@ -200,7 +218,7 @@ const std::vector<Api::Route>& Api::routes() {
        "pause, drain or resume a pool",
        "muster.pools/1",
        {},
-       true,
+       Route::kReason,
        &Api::order_pool},
       {"GET",
        "/instances",
@@ -208,15 +226,24 @@ const std::vector<Api::Route>& Api::routes() {
        "Instances",
        "muster.instances/1",
        {"pool", "phase"},
-       false,
+       Route::kPlain,
        &Api::list_instances},
+      {"GET",
+       "/instances/{instance}/ssh",
+       ApiRole::operator_,
+       "How to reach an instance by SSH; its key is made from the cluster's secret",
+       "muster.ssh/1",
+       {},
+       Route::kPlain,
+       &Api::show_ssh},
       {"POST",
        "/instances/{instance}/{order}",
        ApiRole::operator_,
-       "drain, terminate, protect or unprotect an instance; force=true ends one with a job",
+       "drain, terminate, protect, unprotect or interrupt an instance (as EC2 would notice it two "
+       "minutes ahead); force=true ends one with a job",
        "muster.instances/1",
        {"force"},
-       true,
+       Route::kReason,
        &Api::order_instance},
       {"GET",
        "/events",
@@ -224,29 +251,74 @@ const std::vector<Api::Route>& Api::routes() {
        "What happened after an event's number; waits so many seconds for the next",
        "muster.events/1",
        {"after", "limit", "wait"},
-       false,
+       Route::kPlain,
        &Api::list_events},
+      {"GET",
+       "/events/stream",
+       ApiRole::viewer,
+       "The same as server-sent events, for as long as the connection is open; Last-Event-ID is "
+       "heeded",
+       "text/event-stream",
+       {"after"},
+       Route::kPlain,
+       &Api::stream_events},
+      {"GET",
+       "/metrics",
+       ApiRole::viewer,
+       "Figures in Prometheus' text format",
+       "text/plain",
+       {},
+       Route::kEarly,
+       &Api::show_metrics},
+      {"GET",
+       "/tokens",
+       ApiRole::admin,
+       "Tokens for the API over TCP, without themselves",
+       "muster.tokens/1",
+       {},
+       Route::kEarly,
+       &Api::list_tokens},
+      {"POST",
+       "/tokens/{token}",
+       ApiRole::admin,
+       "Make a token of that name; expires is a duration such as 720h",
+       "muster.token/1",
+       {"role", "expires"},
+       Route::kEarly,
+       &Api::create_token},
+      {"POST",
+       "/tokens/{token}/revoke",
+       ApiRole::admin,
+       "A token is worth nothing from now on",
+       "muster.tokens/1",
+       {},
+       Route::kEarly,
+       &Api::revoke_token},
       {"POST",
        "/config/reload",
        ApiRole::operator_,
        "Read the configuration again",
        "muster.status/1",
        {},
-       false,
+       Route::kPlain,
        &Api::reload},
-      {"GET", "/openapi.json", ApiRole::viewer, "This description", "", {}, false, &Api::describe},
+      {"GET",
+       "/openapi.json",
+       ApiRole::viewer,
+       "This description",
+       "",
+       {},
+       Route::kEarly,
+       &Api::describe},
   };
   return kRoutes;
 }
 
 Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
   Call call;
-  call.caller = parts_.authenticate(request);
-  if (call.caller.role == ApiRole::none) {
-    co_return refusal(fail(ErrorKind::forbidden, "who asks may not use this daemon",
-                           "Ask as the user that runs the daemon, or as root.")
-                          .value());
-  }
+  Result<ApiCaller> caller = parts_.authenticate(request);
+  if (!caller) co_return refusal(caller.error());
+  call.caller = std::move(*caller);
   const std::size_t mark = request.target.find('?');
   const std::string path = request.target.substr(0, mark);
   const std::string query = mark == std::string::npos ? "" : request.target.substr(mark + 1);
@@ -256,14 +328,6 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
                            fmt::format("there is nothing at {}", path),
                            "GET /api/v1/openapi.json lists what there is.")
                           .value());
-  }
-  if (path == "/api/v1/metrics" && request.method == "GET" && query.empty()) {
-    HttpServerResponse response;
-    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"},
-                        {"Cache-Control", "no-store"}};
-    response.body = parts_.metrics.text(parts_.loop.controller(), parts_.loop.parts().clock.now(),
-                                        parts_.loop.store_error().has_value());
-    co_return response;
   }
   const std::vector<std::string> parts = segments_of(path.substr(kPrefix.size()));
   const Route* route = nullptr;
@@ -297,12 +361,12 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
   }
   if (call.caller.role < route->role) {
     co_return refusal(fail(ErrorKind::forbidden,
-                           fmt::format("{} may look, and not change anything", call.caller.name),
-                           "Ask as an operator.")
+                           fmt::format("{} is {}, and this needs {}", call.caller.name,
+                                       to_string(call.caller.role), to_string(route->role)),
+                           "Ask with a token of that role, or on the daemon's own machine.")
                           .value());
   }
-  const bool is_about_daemon = path == "/api/v1/status" || path == "/api/v1/openapi.json";
-  if (!parts_.loop.has_recovered() && !is_about_daemon) {
+  if (!parts_.loop.has_recovered() && route->kind != Route::kEarly) {
     co_return refusal(fail(ErrorKind::unavailable,
                            "the daemon is starting: it lists EC2's instances and reads its store",
                            "Try again in a moment; its log says if EC2 does not answer.")
@@ -320,7 +384,7 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
   if (!request.body.empty()) {
     const Result<Node> body = wire::parse_json(request.body);
     const Node* reason = body ? body->find("reason") : nullptr;
-    const bool is_fine = route->has_reason && body && body->is_mapping() &&
+    const bool is_fine = route->kind == Route::kReason && body && body->is_mapping() &&
                          body->members.size() == (reason == nullptr ? 0U : 1U) &&
                          (reason == nullptr || (reason->is_scalar() && reason->is_quoted));
     if (reason != nullptr) call.reason = reason->text;
@@ -335,8 +399,10 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
               .value());
     }
   }
+  call.request = std::move(request);
   Task<Result<Node>> answering = (this->*route->answer)(&call);
   const Result<Node> answered = co_await std::move(answering);
+  if (answered && call.response) co_return std::move(*call.response);
   co_return answered ? json_response(200, *answered) : refusal(answered.error());
 }
 
@@ -561,11 +627,18 @@ Task<Result<Node>> Api::order_instance(Call* call) {
       {"unprotect", InstanceOrder::unprotected}};
   const Result<InstanceId> id = find_instance(call->arguments[0]);
   if (!id) co_return tl::unexpected<Error>(id.error());
+  if (call->arguments[1] == "interrupt") {
+    parts_.loop.parts().log.info("interruption_drilled",
+                                 {{"instance_id", *id}, {"by", call->caller.name}});
+    Task<> noticing = parts_.loop.submit(InterruptionNoticed{*id});
+    co_await std::move(noticing);
+    co_return instances_document({*id});
+  }
   const auto order = kOrders.find(call->arguments[1]);
   if (order == kOrders.end()) {
     co_return fail(ErrorKind::not_found,
                    fmt::format("an instance cannot be told to {}", call->arguments[1]),
-                   "Say drain, terminate, protect or unprotect.");
+                   "Say drain, terminate, protect, unprotect or interrupt.");
   }
   const bool is_about_protection =
       order->second == InstanceOrder::protected_ || order->second == InstanceOrder::unprotected;
@@ -598,12 +671,39 @@ Task<Result<Node>> Api::order_instance(Call* call) {
   }
   Task<> telling = parts_.loop.submit(InstanceOrdered{*id, order->second, call->caller.name});
   co_await std::move(telling);
+  co_return instances_document({*id});
+}
+
+Node Api::instances_document(const std::vector<InstanceId>& ids) const {
   const Fleet& fleet = parts_.loop.fleet();
   std::vector<Node> items;
-  if (const Instance* instance = fleet.find(*id)) {
+  for (const InstanceId& id : ids) {
+    const Instance* instance = fleet.find(id);
+    if (instance == nullptr) continue;
     items.push_back(document_of(*instance, fleet, parts_.loop.parts().clock.now()));
   }
-  co_return list_document("muster.instances/1", "instances", std::move(items));
+  return list_document("muster.instances/1", "instances", std::move(items));
+}
+
+Task<Result<Node>> Api::show_ssh(Call* call) {
+  const Result<InstanceId> id = find_instance(call->arguments[0]);
+  if (!id) co_return tl::unexpected<Error>(id.error());
+  const Instance& instance = *parts_.loop.fleet().find(*id);
+  const Pool* pool = parts_.loop.controller().find_pool(instance.pool);
+  if (pool == nullptr || instance.host_keys.empty() || instance.address.empty()) {
+    co_return fail(
+        ErrorKind::conflict,
+        fmt::format("{} is {}: nobody has been on it yet", id->value(), to_string(instance.phase)),
+        "Wait until it is idle or busy.");
+  }
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.ssh/1"));
+  document.set("instance", Node::string(id->value()));
+  document.set("intent", Node::string(instance.intent.value()));
+  document.set("address", Node::string(instance.address));
+  document.set("port", Node::number(pool->ssh.port)).set("user", Node::string(pool->ssh.user));
+  document.set("host_keys", Node::string(instance.host_keys));
+  co_return document;
 }
 
 Task<Result<Node>> Api::list_events(Call* call) {
@@ -627,6 +727,105 @@ Task<Result<Node>> Api::list_events(Call* call) {
   document.set("last", Node::number(static_cast<long long>(journal.last())));
   document.set("began_at", time_node(journal.began_at()));
   co_return document;
+}
+
+/// What came after that event; empty, which ends the stream, when its caller may not look any more.
+Task<std::string> Api::next_events(HttpServerRequest request, std::uint64_t* after) {
+  Journal& journal = parts_.journal;
+  if (journal.last() <= *after) {
+    Task<> waiting = parts_.loop.parts().clock.wait(journal.changed(), kHeartbeat);
+    co_await std::move(waiting);
+  }
+  const Result<ApiCaller> caller = parts_.authenticate(request);
+  if (!caller || caller->role < ApiRole::viewer) co_return std::string();
+  std::string text;
+  for (const JournalEntry& entry : journal.after(*after, kPieceEvents)) {
+    text += fmt::format("id: {}.{}\nevent: {}\ndata: {}\n\n",
+                        journal.began_at().time_since_epoch() / 1ms, entry.number, entry.kind,
+                        wire::to_json(document_of(entry)));
+    *after = entry.number;
+  }
+  co_return text.empty() ? std::string(": nothing new\n\n") : text;
+}
+
+Task<Result<Node>> Api::stream_events(Call* call) {
+  const Result<long long> from =
+      call->number("after", static_cast<long long>(parts_.journal.last()), 1LL << 60);
+  if (!from) co_return tl::unexpected<Error>(from.error());
+  if (*streams_ >= kStreamsMax) {
+    co_return fail(ErrorKind::throttled, fmt::format("{} streams are open already", kStreamsMax),
+                   "Close one, or ask for /events.");
+  }
+  auto after = std::make_shared<std::uint64_t>(static_cast<std::uint64_t>(*from));
+  // A client that comes back names the last that it has; numbers begin anew with each process.
+  const std::string seen = header_value(call->request.headers, "Last-Event-ID");
+  if (const std::size_t dot = seen.find('.'); dot != std::string::npos) {
+    const auto number = parse_integer(seen.substr(dot + 1));
+    const bool is_ours =
+        seen.substr(0, dot) == std::to_string(parts_.journal.began_at().time_since_epoch() / 1ms);
+    *after = is_ours && number && *number >= 0 ? static_cast<std::uint64_t>(*number) : 0;
+  }
+  ++*streams_;
+  const std::shared_ptr<void> open(nullptr, [count = streams_](void*) { --*count; });
+  HttpServerResponse response;
+  response.headers = {{"Content-Type", "text/event-stream"},
+                      {"Cache-Control", "no-store"},
+                      {"X-Content-Type-Options", "nosniff"}};
+  response.next_piece = [this, after, open, request = call->request] {
+    return next_events(request, after.get());
+  };
+  call->response = std::move(response);
+  co_return Node();
+}
+
+Task<Result<Node>> Api::show_metrics(Call* call) {
+  HttpServerResponse response;
+  response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"},
+                      {"Cache-Control", "no-store"}};
+  response.body = parts_.metrics.text(parts_.loop.controller(), parts_.loop.parts().clock.now(),
+                                      parts_.loop.store_error().has_value());
+  call->response = std::move(response);
+  co_return Node();
+}
+
+Task<Result<Node>> Api::list_tokens(Call* call) {
+  static_cast<void>(call);
+  std::vector<Node> items;
+  for (const ApiToken& token : parts_.tokens.list()) items.push_back(document_of(token));
+  co_return list_document("muster.tokens/1", "tokens", std::move(items));
+}
+
+Task<Result<Node>> Api::create_token(Call* call) {
+  const std::string name = call->arguments[0];
+  const auto role = parse_role(call->text("role"));
+  if (!role) {
+    co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no role", call->text("role")),
+                   "Say viewer, operator or admin.");
+  }
+  const std::string expires = call->text("expires");
+  const auto life = expires.empty() ? std::optional<Duration>(Duration{}) : parse_duration(expires);
+  if (!life || (!expires.empty() && (*life <= Duration{} || *life > kTokenLifeMax))) {
+    co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no lifetime", expires),
+                   "Write a number with s, m or h, such as 720h.");
+  }
+  Task<Result<std::string>> creating = parts_.tokens.create(name, *role, *life, call->caller.name);
+  const Result<std::string> token = co_await std::move(creating);
+  if (!token) co_return tl::unexpected<Error>(token.error());
+  parts_.loop.parts().log.info("token_created", {{"token", name}, {"by", call->caller.name}});
+  Node document = Node::mapping();
+  document.set("schema", Node::string("muster.token/1")).set("name", Node::string(name));
+  document.set("role", Node::string(to_string(*role))).set("token", Node::string(*token));
+  co_return document;
+}
+
+Task<Result<Node>> Api::revoke_token(Call* call) {
+  const std::string name = call->arguments[0];
+  Task<Status> revoking = parts_.tokens.revoke(name);
+  const Status revoked = co_await std::move(revoking);
+  if (!revoked) co_return tl::unexpected<Error>(revoked.error());
+  parts_.loop.parts().log.info("token_revoked", {{"token", name}, {"by", call->caller.name}});
+  Task<Result<Node>> listing = list_tokens(call);
+  co_return co_await std::move(listing);
 }
 
 Task<Result<Node>> Api::show_status(Call* call) {
@@ -684,16 +883,15 @@ Node Api::openapi() {
     for (const std::string_view name : route.query) add(std::string(name), "query", false);
     if (!parameters.items.empty()) operation.set("parameters", std::move(parameters));
     Node fine = Node::mapping();
-    fine.set("description",
-             Node::string(route.schema.empty() ? std::string("This document")
-                                               : fmt::format("A {} document", route.schema)));
+    std::string what = route.schema.empty() ? "This document" : std::string(route.schema);
+    if (route.schema.starts_with("muster.")) what = fmt::format("A {} document", route.schema);
+    fine.set("description", Node::string(what));
     Node wrong = Node::mapping();
     wrong.set("description", Node::string("A muster.error/1 document"));
     Node responses = Node::mapping();
     responses.set("200", std::move(fine)).set("default", std::move(wrong));
     operation.set("responses", std::move(responses));
-    operation.set("x-muster-role",
-                  Node::string(route.role == ApiRole::viewer ? "viewer" : "operator"));
+    operation.set("x-muster-role", Node::string(to_string(route.role)));
     Node& item = by_path.try_emplace(std::string(route.path), Node::mapping()).first->second;
     item.set(route.method == "GET" ? "get" : "post", std::move(operation));
   }

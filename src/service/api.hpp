@@ -1,12 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/document.hpp"
 #include "ports/http.hpp"
 #include "ports/submit_store.hpp"
+#include "service/api_tokens.hpp"
 #include "service/control_loop.hpp"
 #include "service/job_logs.hpp"
 #include "service/journal.hpp"
@@ -14,18 +16,9 @@
 
 namespace muster {
 
-/// What a caller may do; each may do all that those before it may.
-enum class ApiRole { none, viewer, operator_ };
-
-/// Who asks, as the server has found out.
-struct ApiCaller {
-  std::string name;
-  ApiRole role = ApiRole::none;
-};
-
 /// The REST API of a daemon, below `/api/v1`. What is not allowed is refused; every answer is JSON
-/// with a `schema` (but `/metrics`, which is Prometheus' text), every refusal has `error.code`,
-/// `error.message` and `error.remedy`.
+/// with a `schema` (but `/metrics`, which is Prometheus' text, and `/events/stream`, which is
+/// server-sent events), every refusal has `error.code`, `error.message` and `error.remedy`.
 class Api : public HttpHandler {
  public:
   struct Parts {
@@ -34,8 +27,9 @@ class Api : public HttpHandler {
     const JobLogReader& logs;
     Journal& journal;
     const Metrics& metrics;
-    /// Who is at the other end. Default: nobody.
-    std::function<ApiCaller(const HttpServerRequest&)> authenticate;
+    ApiTokens& tokens;
+    /// Who is at the other end. Errors: unauthenticated, forbidden, throttled.
+    std::function<Result<ApiCaller>(const HttpServerRequest&)> authenticate;
     /// Reads the configuration again. Errors: those of the file; the old one stays then.
     std::function<Result<Config>()> reload;
   };
@@ -60,10 +54,18 @@ class Api : public HttpHandler {
   Task<Result<Node>> order_pool(Call* call);
   Task<Result<Node>> list_instances(Call* call);
   Task<Result<Node>> order_instance(Call* call);
+  Task<Result<Node>> show_ssh(Call* call);
   Task<Result<Node>> list_events(Call* call);
+  Task<Result<Node>> stream_events(Call* call);
+  Task<std::string> next_events(HttpServerRequest request, std::uint64_t* after);
+  Task<Result<Node>> show_metrics(Call* call);
+  Task<Result<Node>> list_tokens(Call* call);
+  Task<Result<Node>> create_token(Call* call);
+  Task<Result<Node>> revoke_token(Call* call);
   Task<Result<Node>> show_status(Call* call);
   Task<Result<Node>> reload(Call* call);
   Task<Result<Node>> describe(Call* call);
+  [[nodiscard]] Node instances_document(const std::vector<InstanceId>& ids) const;
   [[nodiscard]] Result<JobId> find_job(const std::string& id) const;
   [[nodiscard]] Result<InstanceId> find_instance(const std::string& id) const;
 
@@ -71,6 +73,7 @@ class Api : public HttpHandler {
   static const std::vector<Route>& routes();
 
   Parts parts_;
+  std::shared_ptr<int> streams_ = std::make_shared<int>(0);  // That are open.
 };
 
 }  // namespace muster

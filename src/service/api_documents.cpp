@@ -31,6 +31,7 @@ Node strings_node(const std::vector<std::string>& texts) {
 
 Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   const Lease* lease = fleet.find(job.lease);
+  const bool is_queued = job.state == JobState::queued && lease == nullptr;
   const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
   Node node = Node::mapping();
   node.set("id", Node::string(job.id.value())).set("source", Node::string(job.source));
@@ -42,10 +43,15 @@ Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   node.set("labels", strings_node(job.labels));
   node.set("repository", Node::string(job.repository)).set("tenant", Node::string(job.tenant));
   node.set("priority", Node::number(job.priority));
-  node.set("instance", lease == nullptr ? Node() : Node::string(lease->instance.value()));
+  const bool has_instance = !is_queued && !job.instance.empty();
+  const bool has_started = has_instance && job.started_at != TimePoint{};
+  node.set("instance", has_instance ? Node::string(job.instance.value()) : Node());
   node.set("queued_at", time_node(job.queued_at));
+  node.set("started_at", has_started ? time_node(job.started_at) : Node());
   node.set("changed_at", time_node(job.changed_at));
-  node.set("age_ms", millis((has_ended ? job.changed_at : now) - job.queued_at));
+  const TimePoint until = has_ended ? job.changed_at : now;
+  node.set("age_ms", millis(until - job.queued_at));
+  node.set("took_ms", has_started ? millis(until - job.started_at) : Node());
   return node;
 }
 
@@ -96,6 +102,15 @@ Node document_of(const JournalEntry& entry) {
   node.set("at", time_node(entry.at)).set("kind", Node::string(entry.kind));
   node.set("subject", Node::string(entry.subject)).set("what", Node::string(entry.what));
   node.set("detail", Node::string(entry.detail));
+  return node;
+}
+
+Node document_of(const ApiToken& token) {
+  Node node = Node::mapping();
+  node.set("name", Node::string(token.name)).set("role", Node::string(token.role));
+  node.set("created_by", Node::string(token.created_by));
+  node.set("created_at", time_node(token.created_at));
+  node.set("expires_at", time_node(token.expires_at));
   return node;
 }
 

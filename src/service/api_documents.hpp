@@ -2,6 +2,7 @@
 
 #include "base/document.hpp"
 #include "fleet/explain.hpp"
+#include "service/api_tokens.hpp"
 #include "service/job_logs.hpp"
 #include "service/journal.hpp"
 
@@ -14,6 +15,7 @@ namespace muster {
 [[nodiscard]] Node document_of(const Explanation& explanation);
 [[nodiscard]] Node document_of(const JournalEntry& entry);
 [[nodiscard]] Node document_of(const StepLog& step);
+[[nodiscard]] Node document_of(const ApiToken& token);
 /// A pool with its counts.
 [[nodiscard]] Node document_of(const Pool& pool, const Controller& controller, TimePoint now);
 

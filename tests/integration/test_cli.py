@@ -1,5 +1,6 @@
 """Rules of the command line that hold for every subcommand."""
 import json
+import shutil
 import subprocess
 
 import jsonschema
@@ -137,3 +138,32 @@ def test_compile_shows_secrets_only_when_asked(tmp_path):
     assert done.returncode == 0 and "correct-horse" not in done.stdout + done.stderr, done.stderr
     assert '"T"' in done.stdout and '"PLUGIN_KEY"' in done.stdout
     assert "correct-horse" in run("compile", "--secret-file", "secrets", "--show-secrets", cwd=tmp_path).stdout
+
+
+def test_shells_complete_commands_and_options():
+    script = """source <("$1" completion bash)
+    ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; echo "${COMPREPLY[@]}"; }
+    ask muster po; ask muster pool ''; ask muster logs --se; ask muster instance drain --y; ask muster pool pause x --re"""
+    done = subprocess.run(["bash", "-c", script, "bash", BIN / "muster"], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["pools pool", "pause drain resume --help", "--search", "--yes", "--reason"], done.stderr
+    for shell in ("zsh", "fish"):
+        done = subprocess.run([BIN / "muster", "completion", shell], capture_output=True, text=True)
+        assert done.returncode == 0 and "revoke" in done.stdout
+    done = subprocess.run([BIN / "muster", "completion", "tcsh"], capture_output=True, text=True)
+    assert done.returncode == 2 and "E0101" in done.stderr
+
+
+def test_the_page_for_man_is_sound_and_whole():
+    page = subprocess.run([BIN / "muster", "help", "man"], capture_output=True).stdout
+    assert page.isascii()
+    for section in (b".SS muster exec", b".SS muster token create", b".SH EXIT STATUS", b".SS muster config reload"):
+        assert section in page
+    if shutil.which("groff"):
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww"], input=page, capture_output=True)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_who_stops_reading_hears_nothing():
+    done = subprocess.run(["bash", "-c", '"$0" help man | head -1; echo ${PIPESTATUS[0]}', BIN / "muster"],
+                          capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] in ("0", "141") and done.stderr == ""

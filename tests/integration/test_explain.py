@@ -14,13 +14,17 @@ from test_daemon import Daemon, add_jobs, ci_server
 class Place:
     """A simulator, a CI server and a daemon, as a situation wants them."""
 
-    def __init__(self, folder, flags=(), change=lambda text: text, more="", **daemon):
-        self.simulator = Simulator("--machines", "process", *flags)
+    def __init__(self, folder, flags=(), change=lambda text: text, more="", starts=True, **daemon):
+        self.simulator = Simulator("--machines", daemon.get("kind", "process"), *flags)
         self.ci, state = ci_server.start()
         self.ci.truth = state
         self.daemon = Daemon(self.simulator, folder / "d", self.ci, idle=0, **{"most": 4, **daemon})
         text = (self.daemon.folder / "muster.yml").read_text()
         self.daemon.configure(change(text) + more)
+        if starts:
+            self.start()
+
+    def start(self):
         self.daemon.start()
         until(lambda: "ready" in self.daemon.said(), what="the daemon")
 
@@ -219,3 +223,68 @@ def test_after_kill_9_it_says_the_same(place):
     here.daemon.start()
     until(lambda: here.daemon.said().count("ready") == 2, what="the second daemon")
     here.expect("pool-limit", "max_instances is 1", "j00001")
+
+
+def test_out_of_schedule(place):
+    night = '    schedule:\n      night: {when: "* * * * *", timezone: Europe/Berlin, max_instances: 0}\n'
+    here = place(change=lambda text: text.replace("    order:", night + "    order:"))
+    here.jobs()
+    said = here.expect("schedule", "closed by its schedule.*pool plain has 0 instances, and its schedule night allows 0")
+    assert "pools.plain.schedule" in said["change"]
+
+
+def test_the_subnet_is_full(place, tmp_path):
+    world = tmp_path / "world.yml"
+    world.write_text("regions:\n- name: us-east-1\n  subnets:\n  - {zone: a, cidr: 10.0.0.0/28}\n")
+    here = place(["--world", str(world)])
+    subnet = here.simulator.ec2.describe_subnets()["Subnets"][0]
+    free = subnet["AvailableIpAddressCount"]
+    here.simulator.ec2.run_instances(ImageId="ami-0deb12a64d0000002", InstanceType="t3.small", MinCount=free,
+                                     MaxCount=free, SubnetId=subnet["SubnetId"])
+    here.jobs()
+    here.expect("capacity", "InsufficientFreeAddressesInSubnet", seconds=30)
+
+
+def test_the_credentials_have_expired(place, tmp_path):
+    """As with AWS SSO: what hands them out says that somebody has to log in again."""
+    here = place(change=lambda text: "aws_profile: sso\n" + text, starts=False)
+    keys = here.simulator.variables
+    script = tmp_path / "credentials"
+    script.write_text("#!/bin/sh\n[ -e %s ] && { echo 'The SSO session has expired' >&2; exit 1; }\n"
+                      "printf '{\"Version\": 1, \"AccessKeyId\": \"%s\", \"SecretAccessKey\": \"%s\", "
+                      "\"Expiration\": \"%%s\"}' $(date -u -d '+2 seconds' +%%Y-%%m-%%dT%%H:%%M:%%SZ)\n"
+                      % (tmp_path / "expired", keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"]))
+    script.chmod(0o700)
+    (tmp_path / "aws").write_text(f"[profile sso]\ncredential_process = {script}\nregion = us-east-1\n")
+    environment = here.daemon.environment
+    environment.update(AWS_CONFIG_FILE=str(tmp_path / "aws"))
+    del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+    here.start()
+    (tmp_path / "expired").touch()
+    time.sleep(2)
+    here.jobs()
+    said = here.expect("launch-error", "The SSO session has expired", seconds=40)
+    assert said["change"]
+
+
+def test_the_bootstrap_fails(place):
+    here = place(change=lambda text: text.replace("    order:", "    user_data: \"#!/bin/sh\\nrm -f /etc/sudoers.d/*\"\n    order:"),
+                 kind="namespace")
+    here.jobs()
+    said = here.expect("circuit-open", "machines of its pool do not come up.*needs password-less sudo", seconds=60)
+    assert "pools.plain" in said["change"]
+
+
+def test_the_dead_man_timer_struck(place):
+    """With no daemon in touch, the machine's timer ends it; here it has three seconds, not minutes."""
+    here = place()
+    here.jobs(takes=60)
+    with here.ci.truth.lock:
+        here.ci.truth.jobs["j00000"]["script"] = (
+            here.ci.truth.jobs["j00000"]["script"].split("&&")[0] + "&& sleep 3 && shutdown -h now; sleep 60")
+    here.running("j00000")
+    here.daemon.stop(signal.SIGKILL)
+    until(lambda: here.simulator.ledger()["alive"] == 0, 30, "the machine's own end")
+    here.daemon.start()
+    said = here.expect("machine-shut-down", "InstanceInitiatedShutdown", seconds=60)
+    assert "dead_man" in said["change"]

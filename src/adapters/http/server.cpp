@@ -81,6 +81,28 @@ Task<> send_part(Stream& stream, HttpServerResponse answer) {
   static_cast<void>(sent);
 }
 
+/// Sends an answer whose length nobody knows, until its end or the client's.
+Task<> send_pieces(Stream& stream, HttpServerResponse answer, Duration write_time_max,
+                   bool is_head) {
+  std::function<Task<std::string>()> next_piece = std::move(answer.next_piece);
+  Response response;
+  response.version(11);
+  response.result(static_cast<unsigned>(answer.status));
+  for (const auto& [name, value] : answer.headers) response.insert(name, value);
+  response.keep_alive(false);
+  std::ostringstream head;
+  head << response.base();
+  std::string piece = head.str();
+  while (!piece.empty()) {
+    stream.expires_after(write_time_max);
+    auto [failed, sent] = co_await asio::async_write(stream, asio::buffer(piece), kTuple);
+    if (failed || is_head) co_return;
+    stream.expires_never();
+    Task<std::string> making = next_piece();
+    piece = co_await std::move(making);
+  }
+}
+
 }  // namespace
 
 Server::Server(Executor executor, HttpHandler& handler, ServerLimits limits, const Log& log)
@@ -194,6 +216,11 @@ Task<> Server::converse(asio::generic::stream_protocol::socket socket, Ends ends
     if (answer.bytes_max) {
       co_await send_part(stream, std::move(answer));
       co_return;
+    }
+    if (answer.next_piece) {
+      Task<> sending = send_pieces(stream, std::move(answer), limits_.write_time_max, is_head);
+      co_await std::move(sending);
+      break;
     }
     const bool goes_on = keeps_alive && !is_stopping_ && !answer.ip_ttl;
     Response response = convert(std::move(answer), 11, goes_on, is_head);

@@ -68,12 +68,12 @@ Offering offering_of(const std::string& text) {
 
 Status write(Connection& to, const Job& job) {
   const auto changed =
-      to.change("INSERT OR REPLACE INTO fleet_job VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      to.change("INSERT OR REPLACE INTO fleet_job VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 {job.id.value(), job.source, join(job.labels), job.repository, job.tenant,
                  std::int64_t{job.priority}, count_of(job.queued_at), job.time_max.count(),
                  to_string(job.state), job.lease.value(), std::int64_t{job.lease_count},
                  static_cast<std::int64_t>(job.outcome), std::int64_t{job.exit_code}, job.reason,
-                 count_of(job.changed_at)});
+                 count_of(job.changed_at), job.instance.value(), count_of(job.started_at)});
   if (!changed) return tl::unexpected<Error>(changed.error());
   return {};
 }
@@ -186,6 +186,8 @@ Status read_jobs(Connection& in, std::vector<Job>& to) {
     job.exit_code = int_of(row.integer(12));
     job.reason = row.text(13);
     job.changed_at = time_of(row.integer(14));
+    job.instance = InstanceId(row.text(15));
+    job.started_at = time_of(row.integer(16));
     to.push_back(std::move(job));
   });
   return asked ? sound : asked;

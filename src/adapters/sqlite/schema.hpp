@@ -6,7 +6,7 @@
 namespace muster::sqlite {
 
 /// Each step from one version of the schema to the next. What was released is never changed.
-inline constexpr std::array<std::string_view, 4> kMigrations{
+inline constexpr std::array<std::string_view, 5> kMigrations{
     "CREATE TABLE launch_intent ("
     " id TEXT PRIMARY KEY, run TEXT NOT NULL, cluster TEXT NOT NULL, pool TEXT NOT NULL,"
     " region TEXT NOT NULL, action TEXT NOT NULL, body TEXT NOT NULL, token TEXT NOT NULL,"
@@ -63,6 +63,13 @@ inline constexpr std::array<std::string_view, 4> kMigrations{
 
     "CREATE TABLE fleet_pool ("
     " pool TEXT PRIMARY KEY, mode TEXT NOT NULL, since INTEGER NOT NULL, who TEXT NOT NULL,"
-    " why TEXT NOT NULL) STRICT, WITHOUT ROWID;"};
+    " why TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+
+    // A job that has ended still says where it ran and when it began.
+    "ALTER TABLE fleet_job ADD COLUMN instance TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE fleet_job ADD COLUMN started_at INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE api_token ("
+    " name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL, created_by TEXT NOT NULL,"
+    " created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"};
 
 }  // namespace muster::sqlite

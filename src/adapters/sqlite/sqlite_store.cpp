@@ -12,6 +12,7 @@
 #include "adapters/sqlite/connection.hpp"
 #include "adapters/sqlite/fleet_rows.hpp"
 #include "adapters/sqlite/submitted_rows.hpp"
+#include "adapters/sqlite/token_rows.hpp"
 #include "base/task.hpp"
 #include "wire/json.hpp"
 
@@ -307,6 +308,19 @@ Task<Status> SqliteStore::cancel_submitted(std::string id, std::string why, Time
 Task<Status> SqliteStore::settle_cancelled(std::string id, TimePoint now) {
   return run<Status>(
       [id = std::move(id), now](Connection& in) { return settle_cancelled_in(in, id, now); });
+}
+
+Task<Status> SqliteStore::add_token(ApiToken token) {
+  return run<Status>(
+      [token = std::move(token)](Connection& to) { return add_token_to(to, token); });
+}
+
+Task<Result<std::vector<ApiToken>>> SqliteStore::list_tokens() {
+  return run<Result<std::vector<ApiToken>>>([](Connection& in) { return tokens_in(in); });
+}
+
+Task<Status> SqliteStore::remove_token(std::string name) {
+  return run<Status>([name](Connection& from) { return remove_token_from(from, name); });
 }
 
 Task<Result<long>> SqliteStore::submit_version() {

@@ -8,6 +8,7 @@
 #include "ports/fleet_store.hpp"
 #include "ports/store.hpp"
 #include "ports/submit_store.hpp"
+#include "ports/token_store.hpp"
 
 namespace muster::sqlite {
 
@@ -15,7 +16,11 @@ class Connection;
 
 /// The store ports on one SQLite file in WAL mode. The library blocks, so it lives
 /// on a thread of its own; every commit is synced before it is answered.
-class SqliteStore : public Store, public RunStore, public FleetStore, public SubmitStore {
+class SqliteStore : public Store,
+                    public RunStore,
+                    public FleetStore,
+                    public SubmitStore,
+                    public TokenStore {
  public:
   /// Opens or makes the file and brings its schema up to date. Errors: unavailable, corrupt,
   /// conflict (a newer schema).
@@ -50,6 +55,10 @@ class SqliteStore : public Store, public RunStore, public FleetStore, public Sub
   Task<Status> cancel_submitted(std::string id, std::string why, TimePoint now) override;
   Task<Status> settle_cancelled(std::string id, TimePoint now) override;
   Task<Result<long>> submit_version() override;
+
+  Task<Status> add_token(ApiToken token) override;
+  Task<Result<std::vector<ApiToken>>> list_tokens() override;
+  Task<Status> remove_token(std::string name) override;
 
  private:
   SqliteStore(Executor executor, std::unique_ptr<Connection> connection);
