@@ -182,6 +182,8 @@ TEST_F(ControllerTest, KeepsEachLimitAndSaysWhich) {
       {[](Config& c) { c.limits.launches_per_minute = 3; }, WaitCause::launch_rate_limit, 3},
       {[](Config& c) { c.limits.usd_per_day = "0.07"; }, WaitCause::budget, 2},
       {[](Config& c) { c.pools["linux"].growth_limit = 1; }, WaitCause::growth_limit, 1},
+      {[](Config& c) { c.pools["linux"].schedule["few"] = {"* * * * *", "UTC", 4, 2}; },
+       WaitCause::schedule, 2},
   };
   for (const Case& one : cases) {
     config.limits = {};
@@ -198,6 +200,21 @@ TEST_F(ControllerTest, KeepsEachLimitAndSaysWhich) {
     EXPECT_EQ(planned(), 0) << to_string(one.cause);
     EXPECT_EQ(reason().cause, one.cause) << reason().text;
   }
+}
+
+TEST_F(ControllerTest, OpensAPoolWhenItsScheduleEnds) {
+  config.pools["linux"].schedule["night"] = {"0-29 * * * *", "UTC", 0, 0};
+  config.pools["linux"].idle.count = 2;
+  now += std::chrono::ceil<std::chrono::hours>(now) - now + 10min;
+  start();
+  queue(1);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  ASSERT_EQ(reason().cause, WaitCause::schedule) << reason().text;
+  EXPECT_EQ(reason().next, std::chrono::floor<std::chrono::hours>(now) + 30min);
+  now += 20min;
+  plan();
+  EXPECT_EQ(planned(), 3);
 }
 
 TEST_F(ControllerTest, SaysWhyNothingFits) {

@@ -136,6 +136,7 @@ void Checks::committing(const FleetCommit& commit) {
   for (const Intent& intent : commit.changes.intents) {
     const auto order = orders.find(intent.pool);
     const bool is_new = !disk.intents.contains(intent.id);
+    if (is_new) check_schedule(intent);
     if (is_new && order != orders.end() && order->second.mode != PoolMode::open) {
       world_.violate("I6", fmt::format("pool {} is {}, and {} is launched", intent.pool.value(),
                                        to_string(order->second.mode), intent.id.value()));
@@ -205,6 +206,20 @@ void Checks::launched(const std::string& id) {
   const bool has_secret = instance.user_data.find("PRIVATE KEY") != std::string::npos ||
                           instance.user_data.find("the cluster's secret") != std::string::npos;
   if (has_secret) world_.violate("I7", fmt::format("the user data of {} holds a secret", id));
+}
+
+/// I6: nothing is launched for a pool while its schedule closes it.
+void Checks::check_schedule(const Intent& intent) {
+  const auto pool = config_.pools.find(intent.pool.value());
+  // A clock that jumps shows another minute.
+  if (pool == config_.pools.end() || world_.faults.has(61)) return;
+  for (const auto& [name, schedule] : pool->second.schedule) {
+    const auto period = CronPeriod::parse(schedule.when);
+    if (schedule.max_instances != 0 || !period || !schedule.holds(intent.created_at, *period))
+      continue;
+    world_.violate("I6", fmt::format("pool {} is closed by its schedule {}, and {} is launched",
+                                     intent.pool.value(), name, intent.id.value()));
+  }
 }
 
 /// I6: never more than a pool may have, at any instant.

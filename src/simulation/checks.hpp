@@ -42,6 +42,7 @@ class Checks : public Watcher {
   void notice_disturbance();
   void look_for_leaks();
   void look_for_lost_jobs();
+  void check_schedule(const Intent& intent);
   void look_for_excess();
   void count_money();
   [[nodiscard]] bool has_been_quiet(Duration time) const;

@@ -170,6 +170,21 @@ TEST_F(ChecksTest, I6SeesALaunchOfAPausedPool) {
   EXPECT_EQ(broken(), "I6");
 }
 
+TEST_F(ChecksTest, I6SeesALaunchWhileAScheduleClosesThePool) {
+  FleetCommit commit;
+  Intent intent;
+  intent.id = IntentId("int-1");
+  intent.pool = PoolName("linux");
+  intent.created_at = world_.clock.now();
+  commit.changes.intents = {intent};
+  config_.pools["linux"].schedule["night"] = {"* * * * *", "UTC", 0, -1};
+  checks_.committing(commit);
+  EXPECT_EQ(broken(), "");
+  config_.pools["linux"].schedule["night"].max_instances = 0;
+  checks_.committing(commit);
+  EXPECT_EQ(broken(), "I6");
+}
+
 TEST_F(ChecksTest, I6SeesALaunchBeyondTheBudget) {
   config_.limits.usd_per_day = "0.01";
   launch();

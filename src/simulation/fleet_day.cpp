@@ -125,6 +125,8 @@ class Plan {
     if (dice_.hits(0.2)) pool.min_life = 20min;
     if (dice_.hits(0.2)) pool.stopped_count = static_cast<int>(dice_.between(1L, 3L));
     if (dice_.hits(0.3)) pool.schedule["day"] = {"* 8-17 * * *", "Europe/Berlin", 2};
+    // Closed for a third of each hour: its jobs wait until then.
+    if (dice_.hits(0.2)) pool.schedule["closed"] = {"0-19 * * * *", "Europe/Berlin", 0, 0};
     const bool is_steady = dice_.hits(0.5) || pool.stopped_count > 0;
     if (is_steady) pool.on_demand = OnDemandRule::only;
     if (dice_.hits(0.3)) pool.order = OfferingOrder::price;
