@@ -1,4 +1,4 @@
-.PHONY: help setup build demo test unit integration lint format bench fuzz coverage simulate bugs chaos clean
+.PHONY: help setup build demo test unit integration lint format bench fuzz coverage simulate soak bugs chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ simulate: ## Days of fleets under faults, on the virtual clock (DAYS, default 20
 	@tools/setup build
 	@tools/build release fleet_simulation
 	@build/release/fleet_simulation --days $(or $(DAYS),200) --seed $(or $(SEED),1) --processes 2
+
+soak: ## Eight hours of load on the virtual clock, then half an hour of it in real time (SECONDS)
+	@tools/setup build demo test
+	@tools/build release
+	@build/release/fleet_simulation --soak 8
+	@build/venv/bin/python bench/soak $(or $(SECONDS),1800)
 
 bugs: ## Bugs on purpose: each must be found by the simulator within a minute (about ten minutes)
 	@tools/setup build

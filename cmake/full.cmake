@@ -68,6 +68,8 @@ endif()
 
 add_executable(sigv4_bench bench/sigv4_bench.cpp)
 target_link_libraries(sigv4_bench PRIVATE muster_wire)
+add_executable(planner_bench bench/planner_bench.cpp)
+target_link_libraries(planner_bench PRIVATE muster_fleet)
 
 # Ports against the real thing on loopback.
 add_executable(contract_test tests/contract/ssh_machine_test.cpp tests/contract/http_test.cpp)
@@ -96,3 +98,5 @@ target_link_libraries(simulated_cloud_contract PRIVATE muster_simulation GTest::
 add_executable(test_daemon tests/daemon/main.cpp tests/daemon/test_ci.cpp)
 target_include_directories(test_daemon PRIVATE tests/daemon)
 target_link_libraries(test_daemon PRIVATE muster_cli)
+add_executable(reaction_bench bench/reaction_bench.cpp)
+target_link_libraries(reaction_bench PRIVATE muster_cli)

@@ -72,6 +72,7 @@ std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
   unknown_.clear();
   wishes_.clear();
   wished_.clear();
+  choices_.clear();
   waiting_.clear();
   wished_total_ = 0;
   wished_vcpus_ = 0;
@@ -188,6 +189,7 @@ void Planner::gather() {
     cursor.demand = &demand;
     cursor.pools = matches_of(key.labels);
     cursor.next = demand.jobs.begin();
+    cursor.rest = static_cast<int>(demand.jobs.size());
     if (cursor.pools.empty()) {
       cursor.is_blocked = true;
       cursor.reason = {WaitCause::no_pool,
@@ -304,6 +306,7 @@ void Planner::assign() {
   for (Cursor& cursor : cursors_) {
     cursor.is_blocked = cursor.reason.cause != WaitCause::none;
     cursor.next = cursor.demand->jobs.begin();
+    cursor.rest = static_cast<int>(cursor.demand->jobs.size());
   }
 }
 
@@ -337,6 +340,7 @@ void Planner::count_supply() {
 
 void Planner::Cursor::count_on(int count, WaitReason why) {
   std::advance(next, count);
+  rest -= count;
   coming_count += count;
   coming_reason = why;
   reason = std::move(why);
@@ -387,8 +391,7 @@ void Planner::place(Cursor& cursor, int count) {
                         cursor.reason.cause == WaitCause::vcpu_limit;
   if (is_short) short_by_ += count;
   if (!cursor.pools.empty()) {
-    waiting_[cursor.pools.front()] +=
-        static_cast<int>(std::distance(cursor.next, cursor.demand->jobs.end()));
+    waiting_[cursor.pools.front()] += cursor.rest;
   }
 }
 
@@ -396,9 +399,7 @@ void Planner::place_waiting() {
   const bool is_shared = tenant_active_.size() > 1;
   while (Cursor* cursor = best_cursor()) {
     if (is_limited(*cursor)) continue;
-    // Counting them is the dearest part of it.
-    const auto& jobs = cursor->demand->jobs;
-    place(*cursor, is_shared ? 1 : static_cast<int>(std::distance(cursor->next, jobs.end())));
+    place(*cursor, is_shared ? 1 : cursor->rest);
   }
 }
 

@@ -83,6 +83,7 @@ class Planner {
     Demand* demand = nullptr;
     std::vector<SizedPool> pools;
     std::set<std::pair<TimePoint, JobId>>::const_iterator next;
+    int rest = 0;  // From there on.
     bool is_blocked = false;
     WaitReason reason;
     int coming_count = 0;
@@ -101,6 +102,8 @@ class Planner {
 
   [[nodiscard]] const Pool* find_pool(const PoolName& name) const;
   [[nodiscard]] PoolMode mode_of(const PoolName& name) const;
+  /// Of this plan: it is asked for again and again.
+  const Market::Choice& choice_for(const SizedPool& at);
   const std::vector<SizedPool>& matches_of(const std::vector<std::string>& labels);
   void may_change_at(std::optional<TimePoint> at);
   void expire();
@@ -157,6 +160,7 @@ class Planner {
   std::map<SizedPool, Wish> wishes_;  // Launches to be made.
   std::map<SizedPool, int> waiting_;  // Jobs that found no instance.
   std::map<PoolName, int> wished_;
+  std::map<SizedPool, Market::Choice> choices_;
   std::map<std::string, int> tenant_active_;
   int wished_total_ = 0;
   bool is_idle_short_ = false;

@@ -68,6 +68,12 @@ int Planner::idle_target(const Pool& pool, TimePoint now) const {
   return by_time.max_instances < 0 ? target : std::min(target, by_time.max_instances);
 }
 
+const Market::Choice& Planner::choice_for(const SizedPool& at) {
+  const auto [place, is_new] = choices_.try_emplace(at);
+  if (is_new) place->second = parts_.market.choose(*find_pool(at.pool), at.size, now_);
+  return place->second;
+}
+
 int Planner::vcpus_live() const {
   int vcpus = 0;
   for (const auto& [id, instance] : parts_.fleet.instances()) {
@@ -85,7 +91,7 @@ void Planner::wish_for(const SizedPool& at, int count, const std::string& reason
   if (wish.reason.empty()) wish.reason = reason;
   wished_[at.pool] += count;
   wished_total_ += count;
-  const Market::Choice choice = parts_.market.choose(*find_pool(at.pool), at.size, now_);
+  const Market::Choice& choice = choice_for(at);
   if (choice.offerings.empty()) return;
   wished_vcpus_ += static_cast<long>(count) * choice.vcpus_max();
   wished_usd_ += count * choice.usd_max();
@@ -171,7 +177,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
       },
       circuit.next);
   if (room.count <= 0) return room;
-  const Market::Choice choice = parts_.market.choose(*pool, at.size, now_);
+  const Market::Choice& choice = choice_for(at);
   if (choice.offerings.empty()) {
     WaitReason reason = choice.reason;
     reason.pool = name;
@@ -313,7 +319,7 @@ void Planner::launch_for(const SizedPool& at, const Wish& wish) {
     return may_change_at(intent.created_at + kAnswerTime);
   }
   const Pool& pool = *find_pool(at.pool);
-  const Market::Choice choice = parts_.market.choose(pool, at.size, now_);
+  const Market::Choice& choice = choice_for(at);
   if (choice.offerings.empty()) return;
   const bool is_fleet = pool.order == OfferingOrder::fleet;
   const LaunchRoom& room = is_fleet ? inputs_.fleet : inputs_.run;

@@ -18,6 +18,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kFaultsUntil = 20h;
+constexpr int kSoakFill = 8;  // Jobs a second in the first tenth of a soak: the history fills.
+constexpr int kSoakRate = 2;  // After that.
+constexpr int kSoakSamples = 40;
 
 ec2model::World make_cloud() {
   ec2model::World world = ec2model::default_world(1);
@@ -42,9 +45,13 @@ class Plan {
       config.prices[std::string(type.name)] =
           fmt::format("{:.4f}", static_cast<double>(type.on_demand_usd_micros) / 1e6);
     }
-    if (options_.instances > 0 || options_.burst > 0) {
+    if (options_.instances > 0 || options_.burst > 0 || options_.soak > 0s) {
       Pool pool = base_pool("linux");
       pool.max_instances = std::max(options_.burst, options_.instances * 2);
+      if (options_.soak > 0s) {
+        pool.max_instances = 2000;
+        pool.reuse.jobs = 10;
+      }
       pool.idle.count = 0;
       pool.on_demand = OnDemandRule::only;
       if (options_.uses_fleets) pool.order = OfferingOrder::fleet;
@@ -70,6 +77,14 @@ class Plan {
   void add_jobs(SimWorld& world, const Config& config) {
     if (options_.burst > 0) {
       for (int i = 0; i < options_.burst; ++i) add_job(world, i, 1min, 10min, {"linux"});
+      return;
+    }
+    if (options_.soak > 0s) {
+      int number = 0;
+      for (Duration at = 1min; at < options_.soak;
+           at += Duration(1s) / (at < options_.soak / 10 ? kSoakFill : kSoakRate)) {
+        add_job(world, number++, at, 30s, {"linux"});
+      }
       return;
     }
     if (options_.instances > 0) {
@@ -343,6 +358,13 @@ class Day {
     }
   }
 
+  Task<> sample() {
+    for (int i = 1; i <= kSoakSamples; ++i) {
+      co_await world_.clock.sleep(options_.soak / kSoakSamples * i - world_.now());
+      options_.on_sample(world_.now(), world_.disk);
+    }
+  }
+
   void set_windows() {
     ec2model::Faults& faults = world_.model.world().faults;
     const Duration at = world_.now();
@@ -550,7 +572,10 @@ class Day {
     scope.spawn(bring_jobs());
     scope.spawn(cancel_jobs());
     if (world_.faults.has(54)) scope.spawn(keep_backups());
-    until_ = options_.burst > 0 ? Duration(1h) : options_.length;
+    if (options_.on_sample) scope.spawn(sample());
+    until_ = options_.burst > 0   ? Duration(1h)
+             : options_.soak > 0s ? options_.soak + 1h
+                                  : options_.length;
     while (world_.now() < until_) {
       down_for_ = incarnation_dice_.between(Duration{100ms}, 20s);
       // When the faults are over nobody crashes any more, and everything comes to rest.

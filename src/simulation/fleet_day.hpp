@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -26,6 +27,9 @@ struct DayOptions {
   int instances = 0;         ///< Kept busy all day, without faults.
   int burst = 0;             ///< Jobs that arrive at once.
   bool uses_fleets = false;  ///< The burst by CreateFleet.
+  Duration soak{};           ///< So long two jobs a second, without faults.
+  /// Is told of the store, forty times in a soak.
+  std::function<void(Duration at, const SimDisk& disk)> on_sample{};
 };
 
 struct DayResult {

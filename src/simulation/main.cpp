@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,6 +8,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -155,8 +158,57 @@ bool play_beside(const Flags& flags, Totals& totals) {
   return is_whole;
 }
 
+/// What of a soak must not grow once its history is full.
+struct SoakSample {
+  Duration at{};
+  long resident_kib = 0;
+  long descriptors = 0;
+  std::size_t rows = 0;
+};
+
+SoakSample sample_of(Duration at, const SimDisk& disk) {
+  SoakSample sample;
+  sample.at = at;
+  malloc_trim(0);
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word == "VmRSS:") status >> sample.resident_kib;
+  }
+  const std::filesystem::directory_iterator open("/proc/self/fd");
+  sample.descriptors = std::distance(begin(open), end(open));
+  sample.rows = disk.jobs.size() + disk.instances.size() + disk.leases.size() + disk.intents.size();
+  fmt::print(
+      "  {:>5} min  {:>7} KiB  {:>3} descriptors  {:>6} rows: {} jobs, {} instances, {} "
+      "leases, {} launches\n",
+      at / std::chrono::minutes(1), sample.resident_kib, sample.descriptors, sample.rows,
+      disk.jobs.size(), disk.instances.size(), disk.leases.size(), disk.intents.size());
+  return sample;
+}
+
+/// Two jobs a second for hours: what grows without end shows. Exit code 1 when rows or descriptors
+/// do; the memory is also that of the world, which remembers every job. bench/soak looks at that.
+int soak(DayOptions day) {
+  std::vector<SoakSample> samples;
+  day.on_sample = [&](Duration at, const SimDisk& disk) { samples.push_back(sample_of(at, disk)); };
+  const DayResult result = play_day(day);
+  // From the first tenth on, a twentieth is the breath of load.
+  const auto grown = [&](auto member) {
+    const auto first = static_cast<double>(samples.at(samples.size() / 10).*member);
+    const auto last = static_cast<double>(samples.back().*member);
+    return last / first;
+  };
+  const double worst = std::max(grown(&SoakSample::descriptors), grown(&SoakSample::rows));
+  fmt::print(
+      "soak: {} jobs, {} violations; from the first tenth to the end: memory × {:.3f}, "
+      "descriptors × {:.3f}, rows × {:.3f}\n",
+      result.jobs, result.violations.size(), grown(&SoakSample::resident_kib),
+      grown(&SoakSample::descriptors), grown(&SoakSample::rows));
+  return result.violations.empty() && worst < 1.05 ? 0 : 1;
+}
+
 int run(const Flags& flags) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  if (flags.day.soak > Duration{}) return soak(flags.day);
   Totals totals;
   bool is_fine = true;
   if (flags.processes > 1) {
@@ -215,6 +267,9 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--busy") {
       flags.day.instances = static_cast<int>(value());
       flags.day.has_faults = false;
+    } else if (flag == "--soak") {
+      flags.day.soak = std::chrono::hours(value());
+      flags.day.has_faults = false;
     } else if (flag == "--burst") {
       flags.day.burst = static_cast<int>(value());
       flags.day.has_faults = false;
@@ -231,7 +286,7 @@ int main_with(int argc, char** argv) {
                  "fleet_simulation [--days N] [--seed N] [--seconds N] [--processes N]\n"
                  "  [--no-faults] [--without X]… [--trace] [--hash] [--progress] [--no-shrink] "
                  "[--no-replay] [--no-sweep]\n"
-                 "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets]]\n");
+                 "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets] | --soak HOURS]\n");
       return 2;
     }
   }

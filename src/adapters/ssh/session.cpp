@@ -1,8 +1,10 @@
 #include "adapters/ssh/session.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +35,12 @@ void watch_peer(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
   setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms);
+}
+
+/// Tells one socket from another that has the same descriptor later; 0: it is none.
+ino_t socket_number(int fd) {
+  struct stat about{};
+  return fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode) ? about.st_ino : 0;
 }
 
 std::string host_key_types(const std::vector<HostKey>& keys) {
@@ -88,6 +96,9 @@ Session::~Session() {
     if (ssh_is_connected(session_) != 0) ssh_disconnect(session_);
     ssh_free(session_);
   }
+  // libssh leaves a descriptor that it was given open when it ends the connection itself, and
+  // closes it when the peer did (0.10, ssh_disconnect).
+  if (descriptor_ >= 0 && socket_number(descriptor_) == descriptor_socket_) ::close(descriptor_);
 }
 
 bool Session::is_broken() const {
@@ -178,8 +189,11 @@ Task<Result<std::shared_ptr<Session>>> Session::connect(Executor executor, Machi
 
   ssh_session raw = ssh_new();
   session->session_ = raw;
-  // libssh closes its descriptor itself, so it gets one of its own.
-  int fd = dup(session->socket_.native_handle());
+  // libssh may close its descriptor itself, so it gets one of its own.
+  int fd = fcntl(session->socket_.native_handle(), F_DUPFD_CLOEXEC, 3);
+  if (fd < 0) co_return session->broken("no descriptor is left");
+  session->descriptor_ = fd;
+  session->descriptor_socket_ = socket_number(fd);
   const int on = 1;
   const bool off = false;
   const std::string types = host_key_types(target.host_keys);

@@ -2,6 +2,7 @@
 
 #include <libssh/callbacks.h>
 #include <libssh/libssh.h>
+#include <sys/types.h>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <functional>
@@ -54,6 +55,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Executor executor_;
   boost::asio::ip::tcp::socket socket_;
   ssh_session session_ = nullptr;
+  int descriptor_ = -1;  ///< libssh's own of the same socket.
+  ino_t descriptor_socket_ = 0;
   ssh_counter_struct counter_{};
   std::uint64_t seen_packets_ = 0;
   Event moved_;
