@@ -64,7 +64,7 @@ Result<std::string> instance_of(DaemonClient& client, const std::string& id) {
   const Result<Node> shown = client.get("/jobs/" + path_segment(id));
   if (!shown) return tl::unexpected<Error>(shown.error());
   const std::string state = shown->text_at({"job", "state"});
-  const std::string instance = shown->text_at({"job", "instance"});
+  std::string instance = shown->text_at({"job", "instance"});
   const bool has_machine = !instance.empty() && (state == "leased" || state == "running");
   if (has_machine) return instance;
   return tl::unexpected<Error>(

@@ -192,8 +192,9 @@ int soak(DayOptions day) {
   day.on_sample = [&](Duration at, const SimDisk& disk) { samples.push_back(sample_of(at, disk)); };
   const DayResult result = play_day(day);
   // From the first tenth on, a twentieth is the breath of load.
+  const std::size_t tenth = samples.size() / 10;
   const auto grown = [&](auto member) {
-    const auto first = static_cast<double>(samples.at(samples.size() / 10).*member);
+    const auto first = static_cast<double>(samples.at(tenth).*member);
     const auto last = static_cast<double>(samples.back().*member);
     return last / first;
   };
