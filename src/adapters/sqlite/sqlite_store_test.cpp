@@ -54,6 +54,8 @@ FleetCommit everything() {
   job.state = JobState::running;
   job.lease = LeaseId("lea-1");
   job.time_max = std::chrono::minutes{5};
+  job.instance = InstanceId("i-1");
+  job.started_at = TimePoint{std::chrono::seconds{7}};
   commit.changes.jobs = {job};
   Instance instance;
   instance.id = InstanceId("i-1");
@@ -90,6 +92,8 @@ TEST_F(StoreTest, KeepsTheFleetAcrossAReopen) {
   ASSERT_EQ(read->fleet.jobs.size(), 1U);
   EXPECT_EQ(read->fleet.jobs[0].labels, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(read->fleet.jobs[0].state, JobState::running);
+  EXPECT_EQ(read->fleet.jobs[0].instance, InstanceId("i-1"));
+  EXPECT_EQ(read->fleet.jobs[0].started_at, TimePoint{std::chrono::seconds{7}});
   ASSERT_EQ(read->fleet.instances.size(), 1U);
   EXPECT_EQ(read->fleet.instances[0].offering, everything().changes.instances[0].offering);
   EXPECT_EQ(read->fleet.instances[0].host_keys, "ssh-ed25519 AAAA\n");
@@ -180,6 +184,20 @@ TEST_F(StoreTest, CopiesItselfWhileItIsInUse) {
   const auto copy = SqliteStore::open(context.get_executor(), folder + "/copy.db");
   ASSERT_TRUE(copy.has_value());
   EXPECT_EQ(run((*copy)->load_fleet())->fleet.jobs.size(), 1U);
+}
+
+TEST_F(StoreTest, KeepsTokensByName) {
+  const auto store = open();
+  ApiToken token{"ann", "viewer", "abc", "root", TimePoint{std::chrono::seconds{1}}, TimePoint{}};
+  ASSERT_TRUE(run(store->add_token(token)));
+  token.hash = "other";
+  EXPECT_EQ(run(store->add_token(token)).error().kind, ErrorKind::conflict);
+  const auto kept = run(store->list_tokens());
+  ASSERT_TRUE(kept && kept->size() == 1);
+  EXPECT_EQ(kept->front().hash, "abc");
+  EXPECT_EQ(kept->front().created_at, token.created_at);
+  EXPECT_TRUE(run(store->remove_token("ann")));
+  EXPECT_EQ(run(store->remove_token("ann")).error().kind, ErrorKind::not_found);
 }
 
 TEST_F(StoreTest, ClaimsASubmittedJobForOneLease) {
