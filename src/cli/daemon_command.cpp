@@ -90,6 +90,11 @@ Result<std::unique_ptr<sqlite::SqliteStore>> open_store(Wiring& wiring, const Lo
 
 /// Errors: invalid_input. The daemon serves one region.
 Status check_pools(const Config& config) {
+  if (config.file.empty()) {
+    return fail(ErrorKind::invalid_input, "there is no muster.yml here",
+                "Write one with a pool (docs/daemon.md shows it), or name it with --config.",
+                "E0602");
+  }
   if (config.pools.empty()) {
     return fail(ErrorKind::invalid_input, "the configuration has no pools",
                 "Add one to muster.yml: an image, types and labels.", "E0602");

@@ -101,8 +101,11 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
     text = "an option lacks its value: " + text;
   const std::size_t colon = text.rfind(": ");
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && colon != std::string::npos) {
-    const std::string word = text.substr(colon + 2);
-    const std::string first = word.substr(0, word.find(' '));
+    // Of several, an option is what was misspelled; its value came along.
+    const std::string words = text.substr(colon + 2);
+    const std::size_t option = words.find("--");
+    const std::string word = words.substr(option == std::string::npos ? 0 : option);
+    const std::string first = word.substr(0, word.find_first_of(" ="));
     text = fmt::format("\"{}\" is not known here", first);
     if (const auto near = nearest_name(first, known_words(app))) {
       remedy = fmt::format("Did you mean {}?", *near);

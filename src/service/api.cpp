@@ -435,6 +435,14 @@ Result<InstanceId> Api::find_instance(const std::string& id) const {
               "muster instances lists them.");
 }
 
+tl::unexpected<Error> Api::no_such_pool(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& [one, pool] : parts_.loop.controller().config().pools) names.push_back(one);
+  const auto near = nearest_name(name, names);
+  return fail(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name),
+              near ? fmt::format("Did you mean {}?", *near) : "muster pools lists them.");
+}
+
 Task<Result<Node>> Api::list_jobs(Call* call) {
   const Result<long long> limit = call->number("limit", kPageDefault, kPageMax);
   if (!limit) co_return tl::unexpected<Error>(limit.error());
@@ -574,14 +582,7 @@ Task<Result<Node>> Api::order_pool(Call* call) {
   static const std::map<std::string, PoolMode> kOrders{
       {"pause", PoolMode::paused}, {"drain", PoolMode::draining}, {"resume", PoolMode::open}};
   const std::string& name = call->arguments[0];
-  const auto& pools = parts_.loop.controller().config().pools;
-  if (!pools.contains(name)) {
-    std::vector<std::string> names;
-    for (const auto& [one, pool] : pools) names.push_back(one);
-    const auto near = nearest_name(name, names);
-    co_return fail(ErrorKind::not_found, fmt::format("there is no pool \"{}\"", name),
-                   near ? fmt::format("Did you mean {}?", *near) : "muster pools lists them.");
-  }
+  if (!parts_.loop.controller().config().pools.contains(name)) co_return no_such_pool(name);
   const auto order = kOrders.find(call->arguments[1]);
   if (order == kOrders.end()) {
     co_return fail(ErrorKind::not_found,
@@ -610,10 +611,16 @@ Task<Result<Node>> Api::list_instances(Call* call) {
                    "terminating.");
   }
   const Fleet& fleet = parts_.loop.fleet();
+  const std::string pool = call->text("pool");
+  const bool is_pool =
+      pool.empty() || parts_.loop.controller().find_pool(PoolName(pool)) != nullptr ||
+      std::any_of(fleet.instances().begin(), fleet.instances().end(),
+                  [&](const auto& one) { return one.second.pool.value() == pool; });
+  if (!is_pool) co_return no_such_pool(pool);
   std::vector<Node> items;
   for (const auto& [id, instance] : fleet.instances()) {
     const bool fits = (phase.empty() || to_string(instance.phase) == phase) &&
-                      (call->text("pool").empty() || instance.pool.value() == call->text("pool"));
+                      (pool.empty() || instance.pool.value() == pool);
     if (fits) items.push_back(document_of(instance, fleet, parts_.loop.parts().clock.now()));
   }
   co_return list_document("muster.instances/1", "instances", std::move(items));

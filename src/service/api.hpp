@@ -66,6 +66,7 @@ class Api : public HttpHandler {
   Task<Result<Node>> reload(Call* call);
   Task<Result<Node>> describe(Call* call);
   [[nodiscard]] Node instances_document(const std::vector<InstanceId>& ids) const;
+  [[nodiscard]] tl::unexpected<Error> no_such_pool(const std::string& name) const;
   [[nodiscard]] Result<JobId> find_job(const std::string& id) const;
   [[nodiscard]] Result<InstanceId> find_instance(const std::string& id) const;
 
