@@ -55,8 +55,7 @@ int show_tokens(const Result<Node>& answer, bool as_json) {
 
 int create_token(const Flags& flags) {
   DaemonClient client;
-  wire::Parameters query{{"role", flags.role}};
-  if (flags.expires != "never") query.emplace_back("expires", flags.expires);
+  const wire::Parameters query{{"role", flags.role}, {"expires", flags.expires}};
   const Result<Node> made =
       client.post("/tokens/" + path_segment(flags.id) + "?" + wire::form_encode(query));
   if (!made) return report(made.error());

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -25,6 +26,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration kNotice = 120s;  // EC2's, for spot instances.
 constexpr int kSshFailed = 255;
+constexpr std::array kLeftToSsh{SIGINT, SIGQUIT, SIGHUP, SIGTERM};
 
 /// A folder that nobody else can read, gone with this value.
 class PrivateFolder {
@@ -77,14 +79,11 @@ int run_ssh(const std::vector<std::string>& words) {
   std::vector<char*> arguments;
   for (std::string& word : own) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  // Ctrl-C is the remote program's.
-  std::signal(SIGINT, SIG_IGN);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t usual;
   sigemptyset(&usual);
-  sigaddset(&usual, SIGINT);
-  sigaddset(&usual, SIGPIPE);
+  for (const int number : kLeftToSsh) sigaddset(&usual, number);
   posix_spawnattr_setsigdefault(&attributes, &usual);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
@@ -94,7 +93,6 @@ int run_ssh(const std::vector<std::string>& words) {
   if (error != 0) return report(no_way("ssh cannot be run", "Install openssh-client."));
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  std::signal(SIGINT, SIG_DFL);
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return code == kSshFailed ? static_cast<int>(kUnreachable) : code;
 }
@@ -102,6 +100,12 @@ int run_ssh(const std::vector<std::string>& words) {
 }  // namespace
 
 int run_connect(const std::string& id, const std::vector<std::string>& command) {
+  if (std::getenv("MUSTER_URL") != nullptr) {
+    return report(no_way("MUSTER_URL names a daemon elsewhere, and the keys are on its machine",
+                         "Connect there."));
+  }
+  // They reach ssh too, and end it; then the key is removed.
+  for (const int number : kLeftToSsh) std::signal(number, SIG_IGN);
   std::string port;
   std::string login;
   const PrivateFolder folder;
@@ -155,8 +159,8 @@ int run_connect(const std::string& id, const std::vector<std::string>& command) 
                                  "LogLevel=ERROR",
                                  "-p",
                                  port,
+                                 "--",
                                  login};
-  if (!command.empty()) words.emplace_back("--");
   words.insert(words.end(), command.begin(), command.end());
   return run_ssh(words);
 }
@@ -164,7 +168,7 @@ int run_connect(const std::string& id, const std::vector<std::string>& command) 
 int run_interrupt(const std::string& instance, bool is_quiet) {
   DaemonClient client;
   const std::string path = "/instances/" + path_segment(instance);
-  const Result<Node> noticed = client.post(path + "/interrupt");
+  const Result<Node> noticed = client.post(path + "/interrupt?force=true");
   if (!noticed) return report(noticed.error());
   const auto is_there = [&] {
     const Result<Node> way = client.get("/instances");
@@ -176,8 +180,10 @@ int run_interrupt(const std::string& instance, bool is_quiet) {
     }
     return false;
   };
-  fmt::print("{} was told that EC2 takes it back; it ends in {}. Ctrl-C calls that off.\n",
-             instance, format_duration(kNotice));
+  fmt::print(
+      "{} was told that EC2 takes it back; it takes no further job, and ends in {} at the "
+      "latest. After Ctrl-C it ends with the job that it has.\n",
+      instance, format_duration(kNotice));
   std::fflush(stdout);
   for (Duration waited{}; waited < kNotice; waited += 1s) {
     if (!is_there()) {

@@ -10,7 +10,7 @@ namespace muster::cli {
 [[nodiscard]] int run_connect(const std::string& id, const std::vector<std::string>& command);
 
 /// Plays a spot interruption: tells the daemon as EC2 would, two minutes ahead, and ends the
-/// instance then. Ctrl-C calls it off.
+/// instance then.
 [[nodiscard]] int run_interrupt(const std::string& instance, bool is_quiet);
 
 }  // namespace muster::cli

@@ -29,7 +29,7 @@ http::CurlOptions options() {
   return options;
 }
 
-/// Errors: not_found (no file), invalid_input (nothing in it).
+/// Errors: unauthenticated, with code E0608 (no file, or nothing in it).
 Result<std::string> remote_token() {
   const char* path = std::getenv("MUSTER_TOKEN_FILE");
   constexpr const char* kRemedy = "Put a token of muster token create into it, readable for you.";
@@ -122,7 +122,8 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
     if (!token) return tl::unexpected<Error>(token.error());
     request.headers.emplace_back("Authorization", "Bearer " + *token);
   }
-  request.uses_proxy = !url_.empty();
+  // In the clear, nobody in between is to read the token.
+  request.uses_proxy = url_.starts_with("https://");
   request.response_bytes_max = 256 << 20;
   const bool is_order = request.method != "GET";
   Result<HttpResponse> response = fail(ErrorKind::unavailable, "not asked");
@@ -145,6 +146,10 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
     if (is_absent && !url_.empty()) {
       return fail(ErrorKind::unavailable, fmt::format("no muster daemon answers at {}", url_),
                   "Is MUSTER_URL right, and api.listen set in its muster.yml?", "E0604");
+    }
+    if (!url_.empty()) {
+      if (is_order) response.error().message += "; it may have been done all the same";
+      return tl::unexpected<Error>(response.error());
     }
     const std::string path = daemon_socket();
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
@@ -170,14 +175,18 @@ Result<HttpResponse> DaemonClient::exchange(HttpRequest request) {
 Result<Node> DaemonClient::read(const HttpResponse& response) {
   Result<Node> document = wire::parse_json(response.body, {256 << 20, 64});
   if (!document && response.status != 200) {
-    return fail(ErrorKind::corrupt,
+    // A proxy before a daemon that is being started again says so too.
+    const bool is_away = response.status >= 502 && response.status <= 504;
+    return fail(is_away ? ErrorKind::unavailable : ErrorKind::corrupt,
                 fmt::format("status {}, and no answer of muster's", response.status),
                 "Is MUSTER_URL the address of a muster daemon?", "E0604");
   }
   if (!document) return tl::unexpected<Error>(document.error());
   if (response.status == 200) return document;
   const std::string code = document->text_at({"error", "code"});
-  const std::string page = document->text_at({"error", "page"});
+  std::string page = document->text_at({"error", "page"});
+  const bool is_remote = std::getenv("MUSTER_URL") != nullptr;
+  if (page.empty() && code == "forbidden" && is_remote) page = "E0608";
   return fail(kind_of(code), document->text_at({"error", "message"}),
               document->text_at({"error", "remedy"}), page.empty() ? page_of(code) : page);
 }

@@ -119,6 +119,11 @@ Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, co
     fine = fail(ErrorKind::conflict, "cluster and region cannot be changed while the daemon runs",
                 "Stop it first: what runs in the old ones has to end.");
   }
+  const bool moves = fine && (config->api.listen != before.api.listen);
+  if (moves) {
+    fine = fail(ErrorKind::conflict, "api.listen cannot be changed while the daemon runs",
+                "Put it back, or restart the daemon: jobs and machines go on meanwhile.");
+  }
   if (!fine) {
     log.error("config_not_reloaded", {{"error", fine.error().describe()}});
     if (!config) {
@@ -192,7 +197,8 @@ Result<std::optional<asio::ip::tcp::acceptor>> listen_remote(const Executor& exe
   if (!endpoint) return std::nullopt;
   auto listening = http::listen(executor, endpoint->first, endpoint->second);
   if (!listening) {
-    listening.error().remedy = "Set api.listen to a free one.";
+    if (listening.error().kind == ErrorKind::conflict)
+      listening.error().remedy = "Set api.listen to a free one.";
     return tl::unexpected<Error>(listening.error());
   }
   return std::optional<asio::ip::tcp::acceptor>(std::move(*listening));
@@ -246,6 +252,13 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
            [&tokens](const HttpServerRequest& request) { return authenticate(tokens, request); },
            [&loop, common, &log] { return read_again(loop, *common, log); }});
   http::Server server(executor, api, {}, log);
+  // Whoever can reach the port gets little of this process before a token is seen.
+  http::ServerLimits remote_limits;
+  remote_limits.header_bytes_max = 16 << 10;
+  remote_limits.body_bytes_max = 4 << 10;
+  remote_limits.connections_max = 200;
+  remote_limits.read_time_max = std::chrono::seconds{10};
+  http::Server remote_server(executor, api, remote_limits, log);
   Task<Status> loading = tokens.load();
   const Status loaded = co_await std::move(loading);
   auto listening = http::listen_local(executor, daemon_socket());
@@ -259,15 +272,17 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
     co_return;
   }
   TaskScope beside(executor);
-  if (*remote) beside.spawn(server.serve(std::move(**remote)));
+  if (*remote) beside.spawn(remote_server.serve(std::move(**remote)));
   beside.spawn(server.serve(std::move(*listening)));
   beside.spawn(watch_signals(&loop, common, stop_time, log));
   beside.spawn(say_when_ready(&loop, &wiring->clock, config, options.region));
   Task<Status> running = loop.run();
   const Status ended = co_await std::move(running);
   ::unlink(daemon_socket().c_str());
-  Task<> leaving = server.stop(std::chrono::seconds{1});
-  co_await std::move(leaving);
+  for (http::Server* one : {&server, &remote_server}) {
+    Task<> leaving = one->stop(std::chrono::seconds{1});
+    co_await std::move(leaving);
+  }
   beside.cancel();
   Task<> joining = beside.join();
   co_await std::move(joining);

@@ -66,6 +66,13 @@ class View {
           shown_[name].offset += text->size();
           write(name, *text, width);
         }
+        // A step that has ended prints no more of its last line.
+        const bool has_step_ended = one.text_at({"outcome"}) != "running";
+        Shown& shown = shown_[name];
+        if (has_step_ended && !is_raw_ && shown.offset >= bytes && !shown.partial.empty()) {
+          line(name, shown.partial, width);
+          shown.partial.clear();
+        }
       }
     }
     const std::string state = listed->text_at({"job", "state"});

@@ -183,14 +183,18 @@ int run(int argc, char** argv);
 
 /// What was asked for and cannot be shown is a failure.
 int run_and_flush(int argc, char** argv) {
-  bool is_written = true;
   int code = kDone;
   try {
     code = run(argc, argv);
-  } catch (const std::system_error&) {
-    is_written = false;
+  } catch (const std::system_error& error) {
+    code = kBug;
+    if (std::ferror(stdout) == 0) {
+      fmt::print(stderr, "muster: {} (E0501)\n", error.what());
+      return code;
+    }
+    code = kDone;
   }
-  const bool is_whole = is_written && std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  const bool is_whole = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (is_whole || code != kDone) return code;
   return report(fail(ErrorKind::unavailable, "standard output cannot be written",
                      "Is its disk full?", "E0303")

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <cstdlib>
 #include <filesystem>
 
 #include "adapters/sqlite/sqlite_store.hpp"
@@ -223,7 +224,21 @@ int run_in(Wiring& wiring, Task<> work) {
 
 }  // namespace
 
+namespace {
+
+/// Errors: invalid_input. They work on the store itself.
+Status check_is_here(std::string_view command) {
+  if (std::getenv("MUSTER_URL") == nullptr) return {};
+  return fail(
+      ErrorKind::invalid_input,
+      fmt::format("muster {} works beside the daemon, and MUSTER_URL names one elsewhere", command),
+      "Run it on the daemon's machine, without MUSTER_URL.", "E0101");
+}
+
+}  // namespace
+
 int run_submit(const CommonFlags& common, const SubmitFlags& flags) {
+  if (const Status here = check_is_here("submit"); !here) return report(here.error());
   Wiring wiring;
   Result<Submission> submission = make_submission(common, flags, wiring.random);
   if (!submission) return report(submission.error());
@@ -233,6 +248,7 @@ int run_submit(const CommonFlags& common, const SubmitFlags& flags) {
 }
 
 int run_backup(const std::string& path) {
+  if (const Status here = check_is_here("backup"); !here) return report(here.error());
   const std::filesystem::path store_file = state_folder() + "/muster.db";
   std::error_code ignored;
   if (!std::filesystem::exists(store_file, ignored)) {

@@ -1,5 +1,9 @@
 #include "fleet/config.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <array>
 #include <charconv>
 
 #include "base/document.hpp"
@@ -24,8 +28,9 @@ std::optional<std::pair<std::string, int>> parse_endpoint(const std::string& tex
     return std::nullopt;
   }
   const auto port = parse_integer(text.substr(colon + 1));
-  const bool is_numeric = !address.empty() && address.find_first_not_of(
-                                                  "0123456789abcdefABCDEF:.") == std::string::npos;
+  std::array<unsigned char, sizeof(in6_addr)> parsed{};
+  const bool is_numeric = inet_pton(AF_INET, address.c_str(), parsed.data()) == 1 ||
+                          inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1;
   if (!is_numeric || !port || *port < 1 || *port > 65535) return std::nullopt;
   return std::pair(address, static_cast<int>(*port));
 }

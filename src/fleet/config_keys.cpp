@@ -310,7 +310,7 @@ const KeyTable<ApiPolicy>& api_keys() {
       KeyTable<ApiPolicy>()
           .key(&ApiPolicy::listen, "listen",
                "address and port for the API over TCP, such as `127.0.0.1:7878`; who asks there "
-               "needs a token (`muster token create`). Read at the start only")
+               "needs a token (`muster token create`). Changed by a restart")
           .absent("the local socket alone")
           .key(&ApiPolicy::plain_http, "plain_http",
                "allow another address than this machine's own: tokens cross the network in the "

@@ -217,6 +217,20 @@ TEST_F(ControllerTest, OpensAPoolWhenItsScheduleEnds) {
   EXPECT_EQ(planned(), 3);
 }
 
+TEST_F(ControllerTest, GivesNoJobToAMachineOfAPoolThatItsScheduleCloses) {
+  config.pools["linux"].schedule["night"] = {"0-29 * * * *", "UTC", 0, 0};
+  config.pools["linux"].idle.count = 1;
+  now += std::chrono::ceil<std::chrono::hours>(now) - now + 50min;
+  start();
+  plan();
+  make_ready(answer_launches().at(0));
+  now += 15min;
+  queue(1);
+  plan();
+  EXPECT_EQ(count_of(InstancePhase::busy), 0);
+  EXPECT_EQ(reason().cause, WaitCause::schedule) << reason().text;
+}
+
 TEST_F(ControllerTest, SaysWhyNothingFits) {
   start();
   queue(1, "j", {"windows"});

@@ -284,7 +284,9 @@ void Planner::assign() {
     if (is_limited(*cursor)) continue;
     std::optional<InstanceId> ready;
     for (const SizedPool& one : cursor->pools) {
-      if (!ready && mode_of(one.pool) == PoolMode::open) ready = find_ready(one);
+      if (!ready && mode_of(one.pool) == PoolMode::open && !is_closed(one.pool)) {
+        ready = find_ready(one);
+      }
     }
     if (!ready) {
       cursor->is_blocked = true;

@@ -128,6 +128,8 @@ class Planner {
     std::optional<TimePoint> next{};  // When that ends, within a day.
   };
   [[nodiscard]] const Scheduled& scheduled(const Pool& pool, TimePoint now) const;
+  /// Whether a schedule allows no instance now.
+  [[nodiscard]] bool is_closed(const PoolName& name) const;
   void read_schedules(const Pool& pool, TimePoint shown, Scheduled& to) const;
   [[nodiscard]] int target_of(const PoolName& pool) const;
   void fill_idle();

@@ -56,6 +56,11 @@ const Planner::Scheduled& Planner::scheduled(const Pool& pool, TimePoint now) co
   return here;
 }
 
+bool Planner::is_closed(const PoolName& name) const {
+  const Pool* pool = find_pool(name);
+  return pool != nullptr && scheduled(*pool, now_).max_instances == 0;
+}
+
 int Planner::idle_target(const Pool& pool, TimePoint now) const {
   if (mode_of(pool.name) != PoolMode::open) return 0;
   const Scheduled& by_time = scheduled(pool, now);

@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::string_view kPrefix = "/api/v1";
+constexpr std::string_view kPrefix = "/api/v1";  // And a slash.
 constexpr std::size_t kPageDefault = 1000;
 constexpr std::size_t kPageMax = 100'000;
 constexpr std::size_t kLogBytesMax = 1 << 20;
@@ -281,7 +281,8 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST",
        "/tokens/{token}",
        ApiRole::admin,
-       "Make a token of that name; expires is a duration such as 720h",
+       "Make a token of that name; expires is a duration such as 720h (2160h unless said), or "
+       "never",
        "muster.token/1",
        {"role", "expires"},
        Route::kEarly,
@@ -323,7 +324,8 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
   const std::string path = request.target.substr(0, mark);
   const std::string query = mark == std::string::npos ? "" : request.target.substr(mark + 1);
   const auto parameters = wire::form_decode(query, 100);
-  if (!parameters || !path.starts_with(kPrefix)) {
+  const bool is_below = path.starts_with(std::string(kPrefix) + "/");
+  if (!parameters || !is_below) {
     co_return refusal(fail(parameters ? ErrorKind::not_found : ErrorKind::invalid_input,
                            fmt::format("there is nothing at {}", path),
                            "GET /api/v1/openapi.json lists what there is.")
@@ -635,6 +637,11 @@ Task<Result<Node>> Api::order_instance(Call* call) {
   const Result<InstanceId> id = find_instance(call->arguments[0]);
   if (!id) co_return tl::unexpected<Error>(id.error());
   if (call->arguments[1] == "interrupt") {
+    const bool is_kept = parts_.loop.fleet().find(*id)->is_protected;
+    if (is_kept && call->text("force") != "true") {
+      co_return fail(ErrorKind::conflict, fmt::format("{} is protected", id->value()),
+                     "Say --yes (force=true) to interrupt it all the same.");
+    }
     parts_.loop.parts().log.info("interruption_drilled",
                                  {{"instance_id", *id}, {"by", call->caller.name}});
     Task<> noticing = parts_.loop.submit(InterruptionNoticed{*id});
@@ -772,11 +779,14 @@ Task<Result<Node>> Api::stream_events(Call* call) {
         seen.substr(0, dot) == std::to_string(parts_.journal.began_at().time_since_epoch() / 1ms);
     *after = is_ours && number && *number >= 0 ? static_cast<std::uint64_t>(*number) : 0;
   }
+  // Of a process before this one.
+  if (*after > parts_.journal.last()) *after = 0;
   ++*streams_;
   const std::shared_ptr<void> open(nullptr, [count = streams_](void*) { --*count; });
   HttpServerResponse response;
   response.headers = {{"Content-Type", "text/event-stream"},
                       {"Cache-Control", "no-store"},
+                      {"X-Accel-Buffering", "no"},
                       {"X-Content-Type-Options", "nosniff"}};
   response.next_piece = [this, after, open, request = call->request] {
     return next_events(request, after.get());
@@ -809,11 +819,12 @@ Task<Result<Node>> Api::create_token(Call* call) {
     co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no role", call->text("role")),
                    "Say viewer, operator or admin.");
   }
-  const std::string expires = call->text("expires");
-  const auto life = expires.empty() ? std::optional<Duration>(Duration{}) : parse_duration(expires);
-  if (!life || (!expires.empty() && (*life <= Duration{} || *life > kTokenLifeMax))) {
+  const std::string expires = call->query.contains("expires") ? call->text("expires") : "2160h";
+  const bool is_endless = expires == "never";
+  const auto life = is_endless ? std::optional<Duration>(Duration{}) : parse_duration(expires);
+  if (!life || (!is_endless && (*life <= Duration{} || *life > kTokenLifeMax))) {
     co_return fail(ErrorKind::invalid_input, fmt::format("\"{}\" is no lifetime", expires),
-                   "Write a number with s, m or h, such as 720h.");
+                   "Write a number with s, m or h, such as 720h, or never.");
   }
   Task<Result<std::string>> creating = parts_.tokens.create(name, *role, *life, call->caller.name);
   const Result<std::string> token = co_await std::move(creating);

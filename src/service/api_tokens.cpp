@@ -101,16 +101,6 @@ std::vector<ApiToken> ApiTokens::list() const {
 }
 
 Result<ApiCaller> ApiTokens::find(std::string_view authorization, const std::string& peer_address) {
-  const Duration now = clock_.monotonic();
-  auto failures = failures_.find(peer_address);
-  if (failures != failures_.end() && now - failures->second.since > kFailuresFor) {
-    failures_.erase(failures);
-    failures = failures_.end();
-  }
-  if (failures != failures_.end() && failures->second.count >= kFailuresMax) {
-    return fail(ErrorKind::throttled, "too many wrong tokens came from this address",
-                "Try again in a minute, with a token of muster token create.");
-  }
   std::string scheme(authorization.substr(0, kScheme.size()));
   std::transform(scheme.begin(), scheme.end(), scheme.begin(),
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
@@ -120,19 +110,27 @@ Result<ApiCaller> ApiTokens::find(std::string_view authorization, const std::str
   }
   // Looked up by its hash: how long that takes says nothing about a token.
   const auto found = by_hash_.find(hash_of(authorization.substr(kScheme.size())));
-  const bool is_known = found != by_hash_.end();
-  const TimePoint expires_at = is_known ? found->second.expires_at : TimePoint{};
-  if (is_known && (expires_at == TimePoint{} || clock_.wall() < expires_at)) {
-    return ApiCaller{"token " + found->second.name,
-                     parse_role(found->second.role).value_or(ApiRole::none)};
+  constexpr const char* kRemedy = "Make one with muster token create, on the daemon's machine.";
+  if (found != by_hash_.end()) {
+    const TimePoint expires_at = found->second.expires_at;
+    if (expires_at == TimePoint{} || clock_.wall() < expires_at) {
+      return ApiCaller{"token " + found->second.name,
+                       parse_role(found->second.role).value_or(ApiRole::none)};
+    }
+    return fail(ErrorKind::unauthenticated, fmt::format("token {} has expired", found->second.name),
+                kRemedy);
   }
+  // Only who guesses is held up: behind a proxy all have one address.
+  const Duration now = clock_.monotonic();
   if (failures_.size() >= kAddressesMax) failures_.clear();
   Failures& counted = failures_.try_emplace(peer_address, Failures{0, now}).first->second;
+  if (now - counted.since > kFailuresFor) counted = {0, now};
+  if (counted.count >= kFailuresMax) {
+    return fail(ErrorKind::throttled, "too many wrong tokens came from this address",
+                "Try again in a minute, with a token of muster token create.");
+  }
   ++counted.count;
-  return fail(ErrorKind::unauthenticated,
-              is_known ? fmt::format("token {} has expired", found->second.name)
-                       : std::string("this token is not known"),
-              "Make one with muster token create, on the daemon's machine.");
+  return fail(ErrorKind::unauthenticated, "this token is not known", kRemedy);
 }
 
 }  // namespace muster

@@ -49,8 +49,8 @@ class ApiTokens {
   /// Sorted by name.
   [[nodiscard]] std::vector<ApiToken> list() const;
 
-  /// Whose token the header `Authorization` brings. Errors: unauthenticated, throttled (ten wrong
-  /// ones from that address within a minute).
+  /// Whose token the header `Authorization` brings. Errors: unauthenticated, throttled (an unknown
+  /// one, after ten of them from that address within a minute).
   [[nodiscard]] Result<ApiCaller> find(std::string_view authorization,
                                        const std::string& peer_address);
 

@@ -249,26 +249,27 @@ long open_descriptors() {
 }
 
 TEST_F(SshMachineTest, LeavesNoDescriptorBehindHoweverAConnectionEnds) {
-  const auto use = [](SshMachineTest* test, std::string command) -> Task<> {
+  const auto use = [](SshMachineTest* test, std::string command, std::string refusal) -> Task<> {
     const auto machine = co_await test->connect();
+    EXPECT_EQ(machine ? "" : machine.error().code, refusal);
     if (!machine) co_return;
     ExecRequest request;
     request.command = std::move(command);
     static_cast<void>(co_await (*machine)->run(std::move(request)));
     co_await test->clock.sleep(20ms);
   };
-  run(use(this, "true"));
+  run(use(this, "true", ""));
   const long before = open_descriptors();
   for (int i = 0; i < 3; ++i) {
-    run(use(this, "true"));           // Ended by this side,
-    run(use(this, "kill -9 $PPID"));  // by the other,
+    run(use(this, "true", ""));           // Ended by this side,
+    run(use(this, "kill -9 $PPID", ""));  // by the other,
   }
   const MachineTarget right = target;
   target.host_keys = {{"ssh-ed25519", wire::ssh_key_of_seed(std::string(32, 'x'), "").public_blob}};
-  run(use(this, "true"));  // before anything was said,
+  run(use(this, "true", "HostKeyMismatch"));  // before anything was said,
   target = right;
   target.private_key = wire::ssh_key_of_seed(std::string(32, 'y'), "").private_text;
-  run(use(this, "true"));  // and at the door.
+  run(use(this, "true", "KeyRefused"));  // and at the door.
   EXPECT_EQ(open_descriptors(), before);
 }
 

@@ -275,8 +275,8 @@ def test_the_bootstrap_fails(place):
     assert "pools.plain" in said["change"]
 
 
-def test_the_dead_man_timer_struck(place):
-    """With no daemon in touch, the machine's timer ends it; here it has three seconds, not minutes."""
+def test_a_machine_that_shut_itself_down_lost_its_job(place):
+    """As its dead-man timer does it (Nets.* prove that one); a job's timer has ten minutes, so here a step says it."""
     here = place()
     here.jobs(takes=60)
     with here.ci.truth.lock:

@@ -16,7 +16,7 @@ namespace muster::http {
 struct ServerLimits {
   std::size_t header_bytes_max = 64 << 10;
   std::size_t body_bytes_max = 2 << 20;
-  std::size_t connections_max = 1000;  ///< Above it new connections are answered 503 and closed.
+  std::size_t connections_max = 1000;  ///< Above it new connections are closed.
   Duration read_time_max =
       std::chrono::seconds{30};  ///< For one whole request, from its first byte.
   Duration idle_time_max = std::chrono::seconds{60};  ///< Between requests of a connection.
