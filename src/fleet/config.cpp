@@ -1,9 +1,6 @@
 #include "fleet/config.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
-#include <array>
+#include <algorithm>
 #include <charconv>
 
 #include "base/document.hpp"
@@ -18,6 +15,30 @@ std::optional<double> parse_decimal(const std::string& text) {
   return value;
 }
 
+namespace {
+
+bool is_ipv4(const std::string& text) {
+  int parts = 0;
+  for (std::size_t begin = 0; begin <= text.size(); ++parts) {
+    const std::size_t end = std::min(text.find('.', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const auto value = parse_integer(part);
+    const bool is_plain = part.find_first_not_of("0123456789") == std::string::npos;
+    if (!is_plain || part.size() > 3 || !value || *value > 255) return false;
+    begin = end + 1;
+  }
+  return parts == 4;
+}
+
+/// As far as it can be told from afar: whoever listens there reads it in full.
+bool is_ipv6(const std::string& text) {
+  return text.size() <= 39 && text.find("::") == text.rfind("::") &&
+         std::count(text.begin(), text.end(), ':') <= 7 &&
+         text.find_first_not_of("0123456789abcdefABCDEF:") == std::string::npos;
+}
+
+}  // namespace
+
 std::optional<std::pair<std::string, int>> parse_endpoint(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string::npos) return std::nullopt;
@@ -28,9 +49,8 @@ std::optional<std::pair<std::string, int>> parse_endpoint(const std::string& tex
     return std::nullopt;
   }
   const auto port = parse_integer(text.substr(colon + 1));
-  std::array<unsigned char, sizeof(in6_addr)> parsed{};
-  const bool is_numeric = inet_pton(AF_INET, address.c_str(), parsed.data()) == 1 ||
-                          inet_pton(AF_INET6, address.c_str(), parsed.data()) == 1;
+  const bool is_numeric =
+      address.find(':') == std::string::npos ? is_ipv4(address) : is_ipv6(address);
   if (!is_numeric || !port || *port < 1 || *port > 65535) return std::nullopt;
   return std::pair(address, static_cast<int>(*port));
 }

@@ -156,7 +156,7 @@ def test_where_it_listens_is_not_changed_by_a_reload(daemon):
 
 @pytest.mark.parametrize("listen, more, words", [
     ("0.0.0.0:7878", "", "tokens in the clear"), ("127.0.0.1", "", "no address"),
-    ("localhost:80", "", "no address"), ("127.0.0.1:99999", "", "no address"), ("0.0.0.0:7878", ", plain_http: true", ""),
+    ("localhost:80", "", "no address"), ("127.0.0.1:99999", "", "no address"), ("127.256.0.1:80", "", "no address"), ("0.0.0.0:7878", ", plain_http: true", ""),
     ("'[::1]:7878'", "", "")])
 def test_where_the_api_listens(daemon, listen, more, words):
     text = (daemon.folder / "muster.yml").read_text()
