@@ -172,8 +172,12 @@ struct Variable {
   std::string_view meaning;
 };
 
-constexpr std::array<Variable, 6> kVariables{{
+constexpr std::array<Variable, 8> kVariables{{
     {"`MUSTER_CONFIG`", "the configuration file"},
+    {"`MUSTER_URL`",
+     "ask the daemon at this address, such as `https://muster.example.org`, instead of the local "
+     "one"},
+    {"`MUSTER_TOKEN_FILE`", "a file that holds the token for it (`muster token create`)"},
     {"`MUSTER_STATE`",
      "folder of the store and the cluster's secret; else `XDG_STATE_HOME/muster`, else "
      "`~/.local/state/muster`"},

@@ -284,9 +284,10 @@ void Planner::assign() {
     if (is_limited(*cursor)) continue;
     std::optional<InstanceId> ready;
     for (const SizedPool& one : cursor->pools) {
-      if (!ready && mode_of(one.pool) == PoolMode::open && !is_closed(one.pool)) {
-        ready = find_ready(one);
-      }
+      const Pool* pool = find_pool(one.pool);
+      const bool is_open = pool != nullptr && mode_of(one.pool) == PoolMode::open &&
+                           (pool->schedule.empty() || closed_by(*pool, now_).empty());
+      if (!ready && is_open) ready = find_ready(one);
     }
     if (!ready) {
       cursor->is_blocked = true;

@@ -58,6 +58,8 @@ class Planner {
 
   /// The idle instances that a pool wants now.
   [[nodiscard]] int idle_target(const Pool& pool, TimePoint now) const;
+  /// The schedule that allows the pool no instance now; empty: none does.
+  [[nodiscard]] std::string closed_by(const Pool& pool, TimePoint now) const;
 
   /// The pools for jobs with these labels, the one to be asked first in front.
   [[nodiscard]] std::vector<SizedPool> pools_for(const std::vector<std::string>& labels) const;
@@ -128,8 +130,6 @@ class Planner {
     std::optional<TimePoint> next{};  // When that ends, within a day.
   };
   [[nodiscard]] const Scheduled& scheduled(const Pool& pool, TimePoint now) const;
-  /// Whether a schedule allows no instance now.
-  [[nodiscard]] bool is_closed(const PoolName& name) const;
   void read_schedules(const Pool& pool, TimePoint shown, Scheduled& to) const;
   [[nodiscard]] int target_of(const PoolName& pool) const;
   void fill_idle();

@@ -56,9 +56,9 @@ const Planner::Scheduled& Planner::scheduled(const Pool& pool, TimePoint now) co
   return here;
 }
 
-bool Planner::is_closed(const PoolName& name) const {
-  const Pool* pool = find_pool(name);
-  return pool != nullptr && scheduled(*pool, now_).max_instances == 0;
+std::string Planner::closed_by(const Pool& pool, TimePoint now) const {
+  const Scheduled& by_time = scheduled(pool, now);
+  return by_time.max_instances == 0 ? by_time.name : std::string();
 }
 
 int Planner::idle_target(const Pool& pool, TimePoint now) const {

@@ -378,10 +378,11 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
     const bool is_wanted =
         std::find(route->query.begin(), route->query.end(), name) != route->query.end();
     if (is_wanted && call.query.emplace(name, value).second) continue;
-    co_return refusal(fail(ErrorKind::invalid_input,
-                           fmt::format("{} does not take {} (again)", path, name),
-                           "GET /api/v1/openapi.json lists what it takes.")
-                          .value());
+    co_return refusal(
+        fail(ErrorKind::invalid_input,
+             fmt::format("{} {} {}", path, is_wanted ? "takes only one" : "does not take", name),
+             "GET /api/v1/openapi.json lists what it takes.")
+            .value());
   }
   if (!request.body.empty()) {
     const Result<Node> body = wire::parse_json(request.body);

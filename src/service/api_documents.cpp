@@ -154,6 +154,10 @@ Node document_of(const Pool& pool, const Controller& controller, TimePoint now) 
   const PoolMode mode = fleet.mode_of(pool.name);
   std::string state = failure.empty() ? "ok" : "degraded";
   if (!failure.empty()) note = failure;
+  if (const std::string schedule = controller.planner().closed_by(pool, now); !schedule.empty()) {
+    state = "closed";
+    note = "by its schedule " + schedule;
+  }
   if (mode != PoolMode::open) {
     state = to_string(mode);
     note =

@@ -46,6 +46,15 @@ void Journal::note_job(const Job& job, TimePoint now) {
   const auto [known, is_new] = jobs_.try_emplace(job.id, job.state);
   if (!is_new && known->second == job.state) return;
   known->second = job.state;
+  if (is_new && job.state != JobState::queued) {
+    // A machine was there for it at once.
+    Job before = job;
+    before.state = JobState::queued;
+    before.lease = LeaseId();
+    jobs_.erase(known);
+    note_job(before, now);
+    return note_job(job, now);
+  }
   std::string what = to_string(job.state);
   if (job.state == JobState::finished) what = to_string(job.outcome);
   std::string labels;

@@ -48,11 +48,9 @@ class Plan {
     if (options_.instances > 0 || options_.burst > 0 || options_.soak > 0s) {
       Pool pool = base_pool("linux");
       pool.max_instances = std::max(options_.burst, options_.instances * 2);
-      if (options_.soak > 0s) {
-        pool.max_instances = 2000;
-        pool.reuse.jobs = 10;
-      }
+      if (options_.soak > 0s) pool.max_instances = 2000;
       pool.idle.count = 0;
+      pool.reuse.jobs = options_.reuse;
       pool.on_demand = OnDemandRule::only;
       if (options_.uses_fleets) pool.order = OfferingOrder::fleet;
       config.pools["linux"] = pool;

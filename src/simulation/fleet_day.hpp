@@ -25,6 +25,7 @@ struct DayOptions {
   bool has_dead_man = true;
   // In place of what the seed draws.
   int instances = 0;         ///< Kept busy all day, without faults.
+  int reuse = 1;             ///< Jobs on each of them.
   int burst = 0;             ///< Jobs that arrive at once.
   bool uses_fleets = false;  ///< The burst by CreateFleet.
   Duration soak{};           ///< So long two jobs a second, without faults.

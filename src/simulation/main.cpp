@@ -265,8 +265,11 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--busy") {
       flags.day.instances = static_cast<int>(value());
       flags.day.has_faults = false;
+    } else if (flag == "--reuse") {
+      flags.day.reuse = static_cast<int>(value());
     } else if (flag == "--soak") {
       flags.day.soak = std::chrono::hours(value());
+      flags.day.reuse = 10;
       flags.day.has_faults = false;
     } else if (flag == "--burst") {
       flags.day.burst = static_cast<int>(value());
@@ -284,7 +287,8 @@ int main_with(int argc, char** argv) {
                  "fleet_simulation [--days N] [--seed N] [--seconds N] [--processes N]\n"
                  "  [--no-faults] [--without X]… [--trace] [--hash] [--progress] [--no-shrink] "
                  "[--no-replay] [--no-sweep]\n"
-                 "  [--no-dead-man] [--busy MACHINES | --burst JOBS [--fleets] | --soak HOURS]\n");
+                 "  [--no-dead-man] [--busy MACHINES [--reuse JOBS] | --burst JOBS [--fleets] | "
+                 "--soak HOURS]\n");
       return 2;
     }
   }
