@@ -188,6 +188,19 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     reason.pool = name;
     return {0, std::move(reason)};
   }
+  const auto is_unknown = [&](const auto& one) {
+    const Instance& instance = one.second;
+    return instance.vcpus == 0 && instance.phase != InstancePhase::stopped &&
+           find_pool(instance.pool) != nullptr && parts_.market.offers_of(instance.pool) == nullptr;
+  };
+  const auto& instances = parts_.fleet.instances();
+  const bool is_limited = limits.vcpus > 0 || !limits.usd_per_day.empty();
+  if (is_limited && std::any_of(instances.begin(), instances.end(), is_unknown)) {
+    // Found by their tags, and nobody has said yet how large they are.
+    return {0,
+            {WaitCause::launching, "what the instances that were found cost is being asked for",
+             now_, std::nullopt, name}};
+  }
   const int vcpus = choice.vcpus_max();
   if (limits.vcpus > 0) {
     const long used = vcpus_live() + wished_vcpus_;
