@@ -176,6 +176,29 @@ def record():
     made.close()
 
 
+@pytest.fixture(scope="module")
+def shared_processes():
+    made = Simulator("--machines", "process", "--no-throttling")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def processes():
+    """A simulator of one test's own whose machines are processes."""
+    made = Simulator("--machines", "process", "--no-throttling")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ci():
+    from daemons import start_ci
+    server = start_ci()
+    yield server
+    server.shutdown()
+
+
 @pytest.fixture
 def ec2(record):
     return record.ec2

@@ -11,31 +11,21 @@ import time
 
 import pytest
 
-from conftest import Simulator, until
-from test_daemon import Daemon, add_jobs, all_ended, ci_server, judge
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    made = Simulator("--machines", "process", "--no-throttling")
-    yield made
-    made.close()
+from conftest import until
+from daemons import Daemon, add_jobs, all_ended, judge, start_ci
 
 
 @pytest.fixture
-def daemon(simulator, tmp_path):
-    ci, state = ci_server.start()
-    ci.truth = state
-    made = Daemon(simulator, tmp_path / "d", ci, idle=0, most=4)
+def daemon(shared_processes, ci, tmp_path):
+    made = Daemon(shared_processes, tmp_path / "d", ci, idle=0, most=4)
     made.ci = ci
-    made.simulator = simulator
+    made.simulator = shared_processes
     # Without descriptors the sanitizer cannot look whether memory is readable, and calls every object unsound.
     (tmp_path / "unsound").write_text("vptr:*\n")
     made.environment["UBSAN_OPTIONS"] = f"suppressions={tmp_path / 'unsound'}"
     made.configure((made.folder / "muster.yml").read_text().replace("cluster: t", f"cluster: t{os.getpid()}-{tmp_path.name}"))
     yield made
     made.stop(signal.SIGKILL)
-    ci.shutdown()
 
 
 def start(daemon, count=1):
@@ -171,8 +161,7 @@ def test_another_installation_with_the_same_cluster_name_is_left_alone(daemon, t
     add_jobs(daemon.ci, 1, takes=8)
     until(lambda: daemon.ci.truth.jobs["j00000"]["ran"], 20, "the job")
     (tmp_path / "other").mkdir()
-    ci, state = ci_server.start()
-    ci.truth = state
+    ci = start_ci()
     other = Daemon(daemon.simulator, tmp_path / "other" / "d", ci, idle=0, most=4)
     other.configure((daemon.folder / "muster.yml").read_text())
     try:

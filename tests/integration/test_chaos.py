@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import Simulator
-from test_daemon import FAULTS, Daemon, add_jobs, chaos, ci_server, judge
+from daemons import FAULTS, Daemon, add_jobs, chaos, judge, start_ci
 
 pytestmark = pytest.mark.skipif("MUSTER_CHAOS" not in os.environ, reason="make chaos")
 
@@ -44,9 +44,8 @@ def host_address(simulator):
 def test_survives_a_hundred_kills(tmp_path, forgets):
     flags = [flag for fault in FAULTS for flag in ("--fault", fault)]
     simulator = Simulator(*flags, "--no-capacity", "*/t3.large/us-east-1a")
-    server, state = ci_server.start(address="0.0.0.0", seed=7, lost=0.05, unavailable=0.05, repeated=0.05,
-                                    news_lost=0.05)
-    server.truth = state
+    server = start_ci(address="0.0.0.0", seed=7, lost=0.05, unavailable=0.05, repeated=0.05,
+                      news_lost=0.05)
     daemon = Daemon(simulator, tmp_path / "d", server, most=25, idle=0, reuse=10, more=NAMESPACES)
     try:
         # The first starts find a store of the schema before this one, and are killed in its migration too.

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import Simulator, until
-from test_daemon import Daemon, add_jobs, ci_server
+from daemons import Daemon, add_jobs, start_ci
 
 
 class Place:
@@ -16,8 +16,7 @@ class Place:
 
     def __init__(self, folder, flags=(), change=lambda text: text, more="", starts=True, **daemon):
         self.simulator = Simulator("--machines", daemon.get("kind", "process"), *flags)
-        self.ci, state = ci_server.start()
-        self.ci.truth = state
+        self.ci = start_ci()
         self.daemon = Daemon(self.simulator, folder / "d", self.ci, idle=0, **{"most": 4, **daemon})
         text = (self.daemon.folder / "muster.yml").read_text()
         self.daemon.configure(change(text) + more)
@@ -230,7 +229,8 @@ def test_out_of_schedule(place):
     here = place(change=lambda text: text.replace("    order:", night + "    order:"))
     here.jobs()
     said = here.expect("schedule", "closed by its schedule.*pool plain has 0 instances, and its schedule night allows 0")
-    assert "pools.plain.schedule" in said["change"]
+    assert "pools.plain.schedule.night.max_instances" in said["change"]
+    assert "24 hours" in said["next"]
 
 
 def test_the_subnet_is_full(place, tmp_path):
