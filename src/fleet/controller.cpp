@@ -82,6 +82,16 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
   if (by != Duration{}) fleet_.mark_all_changed();
 }
 
+void Controller::allow_for(Duration stall) {
+  for (const auto& [id, instance] : fleet_.instances()) {
+    const bool is_coming = instance.phase == InstancePhase::pending ||
+                           instance.phase == InstancePhase::booting ||
+                           instance.phase == InstancePhase::starting;
+    if (is_coming) fleet_.glance(id).stalled_for += stall;
+  }
+  for (auto& [id, claim] : unplaced_claims_) claim.since += stall;
+}
+
 void Controller::apply(const FleetEvent& event, TimePoint now) {
   std::visit([&](const auto& one) { on(one, now); }, event);
 }
@@ -180,12 +190,12 @@ void Controller::on(const InterruptionNoticed& event, TimePoint now) {
   const Instance* instance = fleet_.find(event.instance);
   if (instance == nullptr) return;
   market_.interrupted(instance->offering, now);
-  if (instance->phase == InstancePhase::idle) {
-    terminate(event.instance, "the cloud takes it back", now);
-  } else if (instance->phase == InstancePhase::busy) {
-    // Its job has what time there is; nothing else is given to it.
-    fleet_.edit(event.instance).reason = "the cloud takes it back";
-  }
+  const bool has_job =
+      instance->phase == InstancePhase::busy || instance->phase == InstancePhase::draining;
+  if (!has_job) return terminate(event.instance, "the cloud takes it back", now);
+  // Its job has what time there is; nothing else is given to it.
+  fleet_.edit(event.instance).reason = "the cloud takes it back";
+  fleet_.glance(event.instance).taken_back_at = event.ends_at;
 }
 
 void Controller::on(const ConfigReplaced& event, TimePoint now) {
@@ -215,6 +225,7 @@ void Controller::on(const InstanceOrdered& event, TimePoint now) {
       }
       return terminate(event.instance, why, now);
     case InstanceOrder::terminated:
+    case InstanceOrder::taken_back:
       take_job(*instance, why, now);
       return terminate(event.instance, why, now);
     case InstanceOrder::protected_:
@@ -250,10 +261,15 @@ void Controller::on(const LeaseAccepted& event, TimePoint now) {
 
 void Controller::on(const LeaseStarting& event, TimePoint now) {
   const Lease* lease = fleet_.find(event.lease);
-  if (lease == nullptr || lease->state != LeaseState::accepted) return;
-  fleet_.move(event.lease, LeaseState::started);
+  const bool is_again = lease != nullptr && lease->state == LeaseState::started;
+  if (lease == nullptr || (lease->state != LeaseState::accepted && !is_again)) return;
+  if (!is_again) fleet_.move(event.lease, LeaseState::started);
   fleet_.edit(event.lease).started_at = now;
   const Job* job = fleet_.find(lease->job);
+  if (is_again) {
+    if (job != nullptr) fleet_.edit(lease->job).started_at = now;
+    return;
+  }
   if (job != nullptr && job->state == JobState::leased) {
     fleet_.move(lease->job, JobState::running, now);
     fleet_.edit(lease->job).started_at = now;
@@ -347,6 +363,7 @@ std::string to_string(InstanceOrder order) {
   switch (order) {
     case InstanceOrder::drained: return "drained";
     case InstanceOrder::terminated: return "terminated";
+    case InstanceOrder::taken_back: return "taken back like a Spot instance, in a drill";
     case InstanceOrder::protected_: return "protected";
     case InstanceOrder::unprotected: return "unprotected";
   }

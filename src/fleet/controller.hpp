@@ -28,6 +28,10 @@ class Controller {
 
   void apply(const FleetEvent& event, TimePoint now);
 
+  /// For so long nothing could be committed, and so nobody looked after what is on its way: it has
+  /// that much more time.
+  void allow_for(Duration stall);
+
   /// Decides what follows by policy. Gives the next moment at which time alone may change it.
   std::optional<TimePoint> plan(const PlanInputs& inputs) { return planner_.plan(inputs); }
 

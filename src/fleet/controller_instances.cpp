@@ -18,6 +18,7 @@ constexpr Duration kMayBeInvisible = 5min;
 constexpr int kAbsencesToBelieve = 3;
 constexpr Duration kAbsentFor = 5min;
 constexpr Duration kTagLate = 30s;         // Until listings show a tag that was set.
+constexpr Duration kAnswered = 3min;       // By then a launch is, unless it is turned away.
 constexpr Duration kTerminateAgain = 30s;  // It was asked for, and the cloud still shows it.
 
 bool is_coming(InstancePhase phase) {
@@ -119,8 +120,10 @@ void Controller::see(const SeenInstance& seen, TimePoint asked_at, TimePoint now
   }
   if (seen.state == SeenInstance::State::ending) return;
   const Intent* intent = fleet_.find(seen.intent);
-  // Whoever launched it has not read the answer yet, and will.
-  if (intent != nullptr && intent->state == IntentState::open) return;
+  // Whoever launched it has not read the answer yet, and will soon.
+  const bool is_awaited = intent != nullptr && intent->state == IntentState::open &&
+                          asked_at - intent->created_at < kAnswered;
+  if (is_awaited) return;
   adopt(seen, now);
 }
 

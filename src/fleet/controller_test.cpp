@@ -32,13 +32,14 @@ struct ControllerTest : testing::Test {
 
   void start() {
     controller = std::make_unique<Controller>(config, 7);
-    for (const auto& [name, pool] : config.pools) {
-      PoolOffers offers;
-      offers.settings = "s";
-      offers.offerings = {{{"a.large", CapacityType::spot, "s1", "z1"}, 0.03, 2},
-                          {{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
-      controller->apply(PoolResolved{PoolName(name), offers}, now);
-    }
+    for (const auto& [name, pool] : config.pools) resolve(name);
+  }
+  void resolve(const std::string& pool) {
+    PoolOffers offers;
+    offers.settings = "s";
+    offers.offerings = {{{"a.large", CapacityType::spot, "s1", "z1"}, 0.03, 2},
+                        {{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
+    controller->apply(PoolResolved{PoolName(pool), offers}, now);
   }
 
   void queue(int count, const std::string& prefix = "j",
@@ -202,6 +203,33 @@ TEST_F(ControllerTest, KeepsEachLimitAndSaysWhich) {
   }
 }
 
+TEST_F(ControllerTest, LaunchesNothingBelowALimitWhileTheSizeOfAFoundMachineIsUnknown) {
+  const std::function<void(Config&)> sets[] = {[](Config& c) { c.limits.vcpus = 5; },
+                                               [](Config& c) { c.limits.usd_per_day = "0.07"; }};
+  add_pool("other", {"other"});
+  for (const auto& set : sets) {
+    config.limits = {};
+    set(config);
+    listed.clear();
+    controller = std::make_unique<Controller>(config, 7);
+    resolve("linux");
+    SeenInstance found;
+    found.id = InstanceId("i-9");
+    found.state = SeenInstance::State::running;
+    found.pool = PoolName("other");
+    found.offering = {"a.large", CapacityType::spot, "s1", "z1"};
+    found.launched_at = now;
+    controller->apply(InstancesListed{{found}, now}, now);
+    queue(5);
+    plan();
+    EXPECT_EQ(planned(), 0);
+    EXPECT_EQ(reason().cause, WaitCause::launching) << reason().text;
+    resolve("other");
+    plan();
+    EXPECT_EQ(planned(), 1);
+  }
+}
+
 TEST_F(ControllerTest, OpensAPoolWhenItsScheduleEnds) {
   config.pools["linux"].schedule["night"] = {"0-29 * * * *", "UTC", 0, 0};
   config.pools["linux"].idle.count = 2;
@@ -284,6 +312,20 @@ TEST_F(ControllerTest, StopsLaunchingWhatNeverComesUp) {
   // Four in a row, then one for each time that the circuit is tried again.
   EXPECT_LT(launched, 15);
   EXPECT_EQ(reason().cause, WaitCause::circuit_open);
+}
+
+TEST_F(ControllerTest, TheTimeInWhichNothingCouldBeCommittedIsNotHeldAgainstAMachine) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  now += 1h;
+  controller->allow_for(1h);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::pending);
+  now += config.pools["linux"].boot_timeout + 10min;
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
 }
 
 TEST_F(ControllerTest, LaunchesAnotherWhenOneBootsTooLongAndNotMoreThanAFew) {
@@ -620,6 +662,75 @@ TEST_F(ControllerTest, ADrainedInstanceEndsWithItsJobAndATerminatedOneAtOnce) {
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
   EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::lost);
   EXPECT_EQ(controller->fleet().find(lease)->reason, "terminated by ann");
+}
+
+TEST_F(ControllerTest, AnInterruptionLeavesItsJobTheNoticeAndADrillEndsIt) {
+  config.pools["linux"].reuse.jobs = 5;
+  start();
+  queue(3);
+  plan();
+  const auto ids = answer_launches();
+  make_ready(ids.at(0));
+  plan();
+  const LeaseId lease = controller->fleet().find(ids[0])->lease;
+  ASSERT_FALSE(lease.empty());
+  controller->apply(LeaseAccepted{lease}, now);
+  controller->apply(LeaseStarting{lease}, now);
+  for (const InstanceId& id : ids) {
+    controller->apply(InterruptionNoticed{id, now + 120s}, now);
+  }
+  EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::busy);
+  EXPECT_EQ(controller->fleet().find(ids[1])->phase, InstancePhase::terminating);
+  const JobId job = controller->fleet().find(lease)->job;
+  const Explanation told = explain(*controller, *controller->fleet().find(job), now);
+  EXPECT_NE(told.headline.find("takes its machine back at"), std::string::npos) << told.headline;
+  EXPECT_EQ(told.next_at, now + 120s);
+  now += 120s;
+  controller->apply(InstanceOrdered{ids[0], InstanceOrder::taken_back, "ann"}, now);
+  EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::terminating);
+  EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::lost);
+  EXPECT_EQ(controller->fleet().find(lease)->reason,
+            "taken back like a Spot instance, in a drill by ann");
+}
+
+TEST_F(ControllerTest, TheLimitOfAJobRunsFromItsStartOnTheMachine) {
+  start();
+  queue(1);
+  plan();
+  const InstanceId id = answer_launches().at(0);
+  make_ready(id);
+  plan();
+  const LeaseId lease = controller->fleet().find(id)->lease;
+  controller->apply(LeaseAccepted{lease}, now);
+  controller->apply(LeaseStarting{lease}, now);
+  now += 1h;
+  controller->apply(LeaseStarting{lease}, now);
+  EXPECT_EQ(controller->fleet().find(lease)->started_at, now);
+  EXPECT_EQ(controller->fleet().find(controller->fleet().find(lease)->job)->started_at, now);
+  EXPECT_EQ(controller->fleet().find(id)->job_count, 1);
+}
+
+TEST_F(ControllerTest, TakesAMachineWhoseLaunchIsNotAnsweredForLong) {
+  start();
+  queue(1);
+  plan();
+  const Intent intent = open_intents().at(0);
+  SeenInstance found;
+  found.id = InstanceId("i-9");
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  found.intent = intent.id;
+  controller->apply(InstancesListed{{found}, now + 1min}, now + 1min);
+  EXPECT_EQ(controller->fleet().find(found.id), nullptr);
+  now += 3min;
+  controller->apply(InstancesListed{{found}, now}, now);
+  ASSERT_NE(controller->fleet().find(found.id), nullptr);
+  LaunchAnswered answer;
+  answer.intent = intent.id;
+  answer.instances = {found};
+  controller->apply(answer, now);
+  EXPECT_EQ(controller->fleet().instances().size(), 1U);
+  EXPECT_TRUE(open_intents().empty());
 }
 
 TEST_F(ControllerTest, NewsBringsAJobOnceAndEndsIt) {

@@ -103,7 +103,7 @@ struct LeaseAccepted {
   LeaseId lease;
 };
 
-/// The job is about to be started on the machine.
+/// The job is about to be started on the machine; said again, only now: it had not been.
 struct LeaseStarting {
   LeaseId lease;
 };
@@ -148,6 +148,7 @@ struct PoolResolved {
 /// A spot instance is about to be taken back.
 struct InterruptionNoticed {
   InstanceId instance;
+  TimePoint ends_at{};
 };
 
 struct ConfigReplaced {
@@ -166,11 +167,12 @@ struct PoolOrdered {
 enum class InstanceOrder {
   drained,     ///< It takes no further job, and ends when it has none.
   terminated,  ///< It ends now; a job that runs there is lost.
+  taken_back,  ///< The same at the end of a drill, as when the cloud takes a spot instance back.
   protected_,  ///< It is never ended for want of jobs.
   unprotected,
 };
 
-/// `drained`, `terminated`, `protected`, `unprotected`
+/// What was done, for people: `drained`
 [[nodiscard]] std::string to_string(InstanceOrder order);
 
 struct InstanceOrdered {

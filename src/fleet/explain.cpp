@@ -69,9 +69,6 @@ std::string change_for(const WaitReason& reason, const Job& job) {
                          join_labels(job.labels));
     case WaitCause::pool_limit:
       return fmt::format("raise pools.{}.max_instances, then: muster config reload", pool);
-    case WaitCause::schedule:
-      return fmt::format("raise max_instances in pools.{}.schedule, then: muster config reload",
-                         pool);
     case WaitCause::growth_limit:
       return fmt::format("raise pools.{}.growth_limit, then: muster config reload", pool);
     case WaitCause::cluster_limit: return "raise limits.instances, then: muster config reload";
@@ -187,6 +184,12 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
   out.next_at = reason.next;
   out.next = next_of(reason.cause);
   out.change = change_for(reason, job);
+  if (const Pool* pool = controller.find_pool(PoolName(reason.pool));
+      reason.cause == WaitCause::schedule && pool != nullptr) {
+    out.change = fmt::format("raise pools.{}.schedule.{}.max_instances, then: muster config reload",
+                             reason.pool, controller.planner().limited_by(*pool, now));
+    if (!out.next_at) out.next = "its schedule allows no more in the next 24 hours";
+  }
   std::string words(words_of(reason.cause));
   std::string text = reason.text;
   const bool is_coming = reason.cause == WaitCause::booting || reason.cause == WaitCause::launching;
@@ -275,6 +278,12 @@ void explain_running(const Controller& controller, const Job& job, TimePoint now
   if (lease != nullptr && job.time_max > Duration{}) {
     out.next = "it is ended for taking too long";
     out.next_at = lease->started_at + job.time_max;
+  }
+  const bool is_taken_back = instance != nullptr && instance->taken_back_at > now;
+  if (is_taken_back && (!out.next_at || instance->taken_back_at < *out.next_at)) {
+    out.headline += "; the cloud takes its machine back at " + clock_time(instance->taken_back_at);
+    out.next = "its machine ends, and with it the job";
+    out.next_at = instance->taken_back_at;
   }
 }
 

@@ -55,6 +55,8 @@ struct Instance {
   // What only this process needs to know.
   std::string trouble;            ///< Why there is no way in yet, for people.
   TimePoint protection_set_at{};  ///< By an order to this process.
+  Duration stalled_for{};         ///< So long nobody could look after it, and it was coming up.
+  TimePoint taken_back_at{};      ///< When the cloud ends it, as it has said.
   int absence_count = 0;          ///< Complete listings in a row without it.
   TimePoint absent_since{};
   TimePoint terminated_at{};  ///< When it was last asked for.

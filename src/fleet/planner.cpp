@@ -146,7 +146,8 @@ std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
   };
   if (is_coming) {
     const Duration most = (pool != nullptr ? pool->boot_timeout : Duration(5min)) + kBootGrace;
-    const TimePoint due = std::max(instance.launched_at, instance.phase_since) + most;
+    const TimePoint due =
+        std::max(instance.launched_at, instance.phase_since) + most + instance.stalled_for;
     if (now_ < due) return due;
     if (instance.is_adopted) {
       // It may have a job: one that answers is asked, one that nobody can have claimed may go.

@@ -58,7 +58,9 @@ class Planner {
 
   /// The idle instances that a pool wants now.
   [[nodiscard]] int idle_target(const Pool& pool, TimePoint now) const;
-  /// The schedule that allows the pool no instance now; empty: none does.
+  /// The schedule whose `max_instances` holds for the pool now; empty: none does.
+  [[nodiscard]] std::string limited_by(const Pool& pool, TimePoint now) const;
+  /// The same where that is none at all.
   [[nodiscard]] std::string closed_by(const Pool& pool, TimePoint now) const;
 
   /// The pools for jobs with these labels, the one to be asked first in front.

@@ -56,6 +56,10 @@ const Planner::Scheduled& Planner::scheduled(const Pool& pool, TimePoint now) co
   return here;
 }
 
+std::string Planner::limited_by(const Pool& pool, TimePoint now) const {
+  return scheduled(pool, now).name;
+}
+
 std::string Planner::closed_by(const Pool& pool, TimePoint now) const {
   const Scheduled& by_time = scheduled(pool, now);
   return by_time.max_instances == 0 ? by_time.name : std::string();

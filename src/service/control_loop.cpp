@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kCommitPauseMax = 5s;
+constexpr Duration kStalled = 1s;  // A commit that takes longer has held everything up.
 constexpr Duration kPlanPause = 5ms;
 constexpr Duration kClockSet = 1s;  // Less than that is only set right.
 
@@ -67,6 +68,15 @@ Task<> ControlLoop::submit(FleetEvent event) {
   events_.push_back(waiting);
   has_events_.notify_all();
   while (!waiting->is_done) co_await waiting->done.wait();
+}
+
+void ControlLoop::take_back_after(Duration notice, InstanceId id, std::string by) {
+  tasks_.spawn(take_back(notice, std::move(id), std::move(by)));
+}
+
+Task<> ControlLoop::take_back(Duration notice, InstanceId id, std::string by) {
+  co_await parts_.clock.sleep(notice);
+  post(InstanceOrdered{std::move(id), InstanceOrder::taken_back, std::move(by)});
 }
 
 void ControlLoop::stop(Duration time_max) {
@@ -146,7 +156,8 @@ Task<Status> ControlLoop::run() {
 PlanInputs ControlLoop::plan_inputs() {
   PlanInputs inputs;
   inputs.now = parts_.clock.now();
-  inputs.wall_ahead = parts_.clock.wall() - inputs.now;
+  // The two are read one after the other, which no schedule should turn on.
+  inputs.wall_ahead = std::chrono::round<std::chrono::seconds>(parts_.clock.wall() - inputs.now);
   const auto room_of = [&](const char* action) {
     const CallBudget::Room room = parts_.budget.room(action);
     return LaunchRoom{room.machines, inputs.now + room.more_in};
@@ -202,8 +213,11 @@ Task<> ControlLoop::decide() {
     freeze_launches(changes);
     changes.clock = std::exchange(new_clock_, std::nullopt);
     if (!changes.changes.empty() || changes.clock) {
+      const Duration began = parts_.clock.monotonic();
       Task<> committing = commit(changes);
       co_await std::move(committing);
+      const Duration took = parts_.clock.monotonic() - began;
+      if (took > kStalled) controller_.allow_for(took);
     }
     is_ahead_ = false;
     committed_.notify_all();

@@ -67,7 +67,8 @@ Task<LaunchAnswered> ControlLoop::ask_for_launch(IntentId id, FrozenCall call,
     if (is_final) co_return refusal(id, answer.error());
     is_unknown = is_unknown || may_have_acted(kind);
     post(LaunchTrouble{id, answer.error()});
-    parts_.log.warn("launch_not_answered", {{"intent", id}, {"error", answer.error().describe()}});
+    parts_.log.warn("launch_not_answered",
+                    {{"intent_id", id}, {"error", answer.error().describe()}});
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, kPauseMax);
   }
@@ -91,10 +92,10 @@ Task<> ControlLoop::send_launch(IntentId id) {
     answer = co_await std::move(asking);
   }
   if (answer.error) {
-    parts_.log.info("launch_refused", {{"intent", id}, {"error", answer.error->describe()}});
+    parts_.log.info("launch_refused", {{"intent_id", id}, {"error", answer.error->describe()}});
   }
   for (const SeenInstance& one : answer.instances) {
-    parts_.log.info("instance_launched", {{"instance_id", one.id}, {"intent", id}});
+    parts_.log.info("instance_launched", {{"instance_id", one.id}, {"intent_id", id}});
   }
   Task<> telling = submit(std::move(answer));
   co_await std::move(telling);

@@ -131,7 +131,7 @@ Task<Result<LaunchedMachine>> Launcher::launch_in(const Pool* pool, ResolvedPool
   }
   parts_.log.info(
       "instance_launched",
-      {{"pool", pool->name}, {"instance_id", machine.instance.id}, {"intent", machine.intent}});
+      {{"pool", pool->name}, {"instance_id", machine.instance.id}, {"intent_id", machine.intent}});
   co_return machine;
 }
 

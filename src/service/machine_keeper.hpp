@@ -42,6 +42,7 @@ class MachineKeeper {
 
   // machine_lease.cpp
   Task<> work();
+  Task<bool> has_begun(LeaseId lease);
   Task<std::optional<WorkOrder>> obtain(LeaseId lease);
   Task<Result<WorkOrder>> claim(LeaseId lease);
   Task<Result<JobResult>> carry_out(LeaseId lease, WorkOrder order);

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/race.hpp"
+#include "base/shell.hpp"
 #include "service/machine_keeper.hpp"
+#include "service/persist.hpp"
 #include "service/remote_step.hpp"
 #include "service/stage_work.hpp"
 
@@ -21,6 +23,7 @@ constexpr Duration kClaimTimeMax = 2min;  // With a CI server that does not.
 constexpr Duration kAnswerTimeMax = 30s;  // Of one call.
 constexpr Duration kWindEvery = 2min;     // While a job runs.
 constexpr Duration kAfterLimit = 10min;   // What the timer has beyond the job's limit.
+constexpr Duration kCatchUp = 1min;       // To read what ended while nobody watched.
 
 }  // namespace
 
@@ -51,11 +54,19 @@ Task<> MachineKeeper::work() {
     // From the moment at which this is committed, it may have been started.
     Task<> telling = loop_.submit(LeaseStarting{lease});
     co_await std::move(telling);
-    held = loop_.fleet().find(lease);
-    if (held == nullptr || held->state != LeaseState::started) co_return;
+  } else {
+    Task<bool> looking = has_begun(lease);
+    if (!co_await std::move(looking)) {
+      // Its limit does not run while nobody could start it.
+      Task<> telling = loop_.submit(LeaseStarting{lease});
+      co_await std::move(telling);
+    }
   }
+  held = loop_.fleet().find(lease);
+  if (held == nullptr || held->state != LeaseState::started) co_return;
   const Duration gone_by = loop_.parts().clock.now() - held->started_at;
-  const Duration rest = std::max<Duration>(time_limit(*held) - gone_by, 1s);
+  const Duration limit = time_limit(*held);
+  const Duration rest = std::max(limit - gone_by, std::min(limit, kCatchUp));
   std::optional<JobResult> result;
   Task<> working = [](MachineKeeper* self, LeaseId id, WorkOrder todo,
                       std::optional<JobResult>* to) -> Task<> {
@@ -72,6 +83,21 @@ Task<> MachineKeeper::work() {
   Task<> telling =
       loop_.submit(LeaseFinished{lease, result->outcome, result->exit_code, result->reason});
   co_await std::move(telling);
+}
+
+/// Whether the job was started on the machine, by an earlier process for one. A machine that cannot
+/// be asked is taken to have it.
+Task<bool> MachineKeeper::has_begun(LeaseId lease) {
+  ExecRequest request;
+  request.command =
+      fmt::format("[ -d {}/started ] && exit 7; exit 0", shell_quote(job_folder(lease)));
+  Task<Result<ExecResult>> asking = persist<ExecResult>(
+      loop_.parts().clock, kPatience, [this, &request]() -> Task<Result<ExecResult>> {
+        Task<Result<ExecResult>> running = machine_->run(request);
+        return with_deadline(loop_.parts().clock, kAnswerTimeMax, std::move(running));
+      });
+  const Result<ExecResult> asked = co_await std::move(asking);
+  co_return !asked || asked->exit.code != 0;
 }
 
 /// Reaches the machine, and has the job from its CI server. Nothing: the lease is over.

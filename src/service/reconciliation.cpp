@@ -395,7 +395,7 @@ Task<> ControlLoop::report(LeaseId id) {
     const ErrorKind kind = told.error().kind;
     // An answer: it is not ours to tell any more.
     if (kind == ErrorKind::conflict || kind == ErrorKind::not_found) break;
-    parts_.log.warn("job_not_reported", {{"lease", id}, {"error", told.error().describe()}});
+    parts_.log.warn("job_not_reported", {{"lease_id", id}, {"error", told.error().describe()}});
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, 20s);
   }

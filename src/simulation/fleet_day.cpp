@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kFaultsUntil = 20h;
+constexpr Duration kNotice = 2min;  // Of a drill, as of EC2's.
 constexpr int kSoakFill = 8;  // Jobs a second in the first tenth of a soak: the history fills.
 constexpr int kSoakRate = 2;  // After that.
 constexpr int kSoakSamples = 40;
@@ -340,8 +341,14 @@ class Day {
     if (instances.empty()) return;
     auto one = instances.begin();
     std::advance(one, process_dice_.between(0L, static_cast<long>(instances.size()) - 1));
-    world_.trace("instance ordered", one->first.value(), "drain");
-    loop_->post(InstanceOrdered{one->first, InstanceOrder::drained, "ann"});
+    world_.trace("instance ordered", one->first.value(), drains ? "drain" : "interrupt");
+    if (drains) {
+      loop_->post(InstanceOrdered{one->first, InstanceOrder::drained, "ann"});
+    } else {
+      world_.drilled.insert(one->first);
+      loop_->post(InterruptionNoticed{one->first, loop_->parts().clock.now() + kNotice});
+      loop_->take_back_after(kNotice, one->first, "ann");
+    }
   }
 
   /// Nobody leaves a pool stopped for ever, whatever store was restored since.

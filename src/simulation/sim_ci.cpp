@@ -93,6 +93,7 @@ Task<Result<WorkOrder>> SimCi::claim(std::string id, LeaseId lease, InstanceId i
       job.state = CiJobState::claimed;
       job.lease = lease;
       job.instance = instance;
+      ++world_.job_changes;
       world_.trace("job claimed", id, instance.value());
       if (world_.watcher != nullptr) world_.watcher->job_claimed(id, lease);
     }
@@ -127,6 +128,7 @@ Task<Status> SimCi::give_back(std::string id, LeaseId lease) {
     job.lease = LeaseId();
     job.instance = InstanceId();
     job.queued_at = world_.now();
+    ++world_.job_changes;
     world_.trace("job given back", id);
   }
   Task<std::optional<Error>> receiving = link_.receive("ci give back", 30ms);
@@ -149,6 +151,7 @@ Task<Status> SimCi::finish(std::string id, LeaseId lease, JobResult result) {
       job.state = CiJobState::finished;
       job.outcome = result.outcome;
       job.ended_at = world_.now();
+      ++world_.job_changes;
       world_.trace("job finished", id, to_string(result.outcome));
       if (world_.watcher != nullptr) world_.watcher->job_ended(id, lease, result.outcome);
       const bool has_run =

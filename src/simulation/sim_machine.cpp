@@ -149,6 +149,8 @@ class SimMachine : public Machine {
       }
       const std::size_t line = request.input.find('\n');
       world_.start_run(id_, folder, request.input.substr(line + 1));
+    } else if (request.command.find("/started ]") != std::string::npos) {
+      result.exit.code = host.runs.contains(folder) ? 7 : 0;
     } else if (request.command.find("kill -0") != std::string::npos) {
       result.exit.code = is_running() ? 7 : 0;
     }

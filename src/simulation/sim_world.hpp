@@ -125,16 +125,19 @@ class SimWorld {
   std::map<std::string, SimJob> jobs;
   std::map<std::string, SimJob*> current_jobs;  ///< Those that listings show.
   std::map<InstanceId, SimHost> hosts;
+  std::set<InstanceId> drilled;  ///< People had them taken back.
   std::vector<Violation> violations;
   Duration wall_ahead{};               ///< What the process's machine shows beyond the true time.
   std::map<std::string, Alive> alive;  ///< Instances that cost money, stopped ones too.
   Event ci_news{context.get_executor()};
+  long job_changes = 0;                     ///< At the CI server, whoever made them.
   std::vector<const SimJob*> changed_jobs;  ///< The CI server's own doings, oldest first.
 
   /// The job is shown from now on, or has changed.
   void tell_news(SimJob& job) {
     current_jobs.emplace(job.id, &job);
     changed_jobs.push_back(&job);
+    ++job_changes;
     ci_news.notify_all();
   }
 
