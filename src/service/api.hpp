@@ -26,7 +26,7 @@ class Api : public HttpHandler {
     SubmitStore& submitted;
     const JobLogReader& logs;
     Journal& journal;
-    const Metrics& metrics;
+    Metrics& metrics;
     ApiTokens& tokens;
     /// Who is at the other end. Errors: unauthenticated, forbidden, throttled.
     std::function<Result<ApiCaller>(const HttpServerRequest&)> authenticate;
@@ -43,7 +43,7 @@ class Api : public HttpHandler {
   struct Call;
 
  private:
-  Task<Result<Node>> answer(Call* call);
+  void note_refused(const HttpServerRequest& request, const Error& error);
   Task<Result<Node>> list_jobs(Call* call);
   Task<Result<Node>> show_job(Call* call);
   Task<Result<Node>> explain_job(Call* call);
@@ -54,6 +54,7 @@ class Api : public HttpHandler {
   Task<Result<Node>> order_pool(Call* call);
   Task<Result<Node>> list_instances(Call* call);
   Task<Result<Node>> order_instance(Call* call);
+  Task<Result<Node>> interrupt_instance(Call* call, InstanceId id);
   Task<Result<Node>> show_ssh(Call* call);
   Task<Result<Node>> list_events(Call* call);
   Task<Result<Node>> stream_events(Call* call);
@@ -74,6 +75,7 @@ class Api : public HttpHandler {
   static const std::vector<Route>& routes();
 
   Parts parts_;
+  std::optional<TimePoint> refusal_told_at_;
   std::shared_ptr<int> streams_ = std::make_shared<int>(0);  // That are open.
 };
 

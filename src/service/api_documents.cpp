@@ -74,6 +74,8 @@ Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now) {
   node.set("is_protected", Node::boolean(instance.is_protected));
   node.set("reason", Node::string(instance.reason));
   node.set("trouble", Node::string(instance.trouble));
+  node.set("taken_back_at",
+           instance.taken_back_at > now ? time_node(instance.taken_back_at) : Node());
   return node;
 }
 

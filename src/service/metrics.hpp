@@ -31,6 +31,8 @@ class Metrics {
  public:
   /// Counts what was committed; `fleet` is as it was then.
   void note(const FleetChanges& changes, const Fleet& fleet, TimePoint now);
+  /// Counts a request that the API let nobody make; `why` is the refusal's code.
+  void note_refused(std::string_view why) { ++refused_[std::string(why)]; }
 
   [[nodiscard]] std::string text(const Controller& controller, TimePoint now,
                                  bool is_store_failing) const;
@@ -56,6 +58,7 @@ class Metrics {
   Histogram wait_;
   Histogram run_;
   std::map<std::string, long, std::less<>> ended_;  // Jobs by outcome.
+  std::map<std::string, long> refused_;             // Requests by why.
   std::map<std::string, long> launched_;            // Instances by pool.
   std::set<InstanceId> pending_;                    // Of those, what there is still.
 };
