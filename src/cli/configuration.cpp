@@ -54,7 +54,7 @@ Result<Pool> pool_of(const pipeline::InstanceBlock& block, const pipeline::Pipel
 
 }  // namespace
 
-Result<Config> load_config(const std::string& file) {
+Result<Config> load_config(const std::string& file, std::vector<std::string>* problems) {
   const std::string from_variable = variable("MUSTER_CONFIG");
   const bool is_named = !file.empty() || !from_variable.empty();
   const std::string path = !file.empty() ? file : is_named ? from_variable : "muster.yml";
@@ -68,6 +68,11 @@ Result<Config> load_config(const std::string& file) {
   }
   std::vector<Finding> findings;
   Config config = config::read_config(*text, path, findings);
+  if (problems != nullptr) {
+    for (const Finding& one : findings) {
+      if (one.is_error) problems->push_back(one.problem.describe());
+    }
+  }
   const int error_count = print_findings(std::move(findings));
   if (error_count == 0) return config;
   return fail(ErrorKind::invalid_input,

@@ -10,8 +10,9 @@ namespace muster::cli {
 
 /// Reads `muster.yml` and says on standard error what is wrong with it. Without a name,
 /// `MUSTER_CONFIG` or `muster.yml` here; that the latter is missing is no error.
-/// Errors: invalid_input, not_found.
-[[nodiscard]] Result<Config> load_config(const std::string& file);
+/// `problems` has the errors then too, each with its place. Errors: invalid_input, not_found.
+[[nodiscard]] Result<Config> load_config(const std::string& file,
+                                         std::vector<std::string>* problems = nullptr);
 
 /// The pool for a pipeline: the one named, the pipeline's `pool.use`, its instance block, or the
 /// only one there is. Errors: invalid_input.

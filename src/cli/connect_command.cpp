@@ -24,7 +24,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kNotice = 120s;  // EC2's, for spot instances.
 constexpr int kSshFailed = 255;
 constexpr std::array kLeftToSsh{SIGINT, SIGQUIT, SIGHUP, SIGTERM};
 
@@ -163,41 +162,6 @@ int run_connect(const std::string& id, const std::vector<std::string>& command) 
                                  login};
   words.insert(words.end(), command.begin(), command.end());
   return run_ssh(words);
-}
-
-int run_interrupt(const std::string& instance, bool is_quiet) {
-  DaemonClient client;
-  const std::string path = "/instances/" + path_segment(instance);
-  const Result<Node> noticed = client.post(path + "/interrupt?force=true");
-  if (!noticed) return report(noticed.error());
-  const auto is_there = [&] {
-    const Result<Node> way = client.get("/instances");
-    if (!way) return true;  // Nobody knows: asked again.
-    const Node* all = way->find("instances");
-    if (all == nullptr) return true;
-    for (const Node& one : all->items) {
-      if (one.text_at({"id"}) == instance && one.text_at({"phase"}) != "terminating") return true;
-    }
-    return false;
-  };
-  fmt::print(
-      "{} was told that EC2 takes it back; it takes no further job, and ends in {} at the "
-      "latest. After Ctrl-C it ends with the job that it has.\n",
-      instance, format_duration(kNotice));
-  std::fflush(stdout);
-  for (Duration waited{}; waited < kNotice; waited += 1s) {
-    if (!is_there()) {
-      if (!is_quiet)
-        fmt::print("{} has ended by itself, {} ahead\n", instance,
-                   format_duration(kNotice - waited));
-      return kDone;
-    }
-    client.sleep(1s);
-  }
-  const Result<Node> ended = client.post(path + "/terminate?force=true");
-  if (!ended && ended.error().kind != ErrorKind::not_found) return report(ended.error());
-  if (!is_quiet) fmt::print("{} is ended; muster jobs shows what became of its job\n", instance);
-  return kDone;
 }
 
 }  // namespace muster::cli

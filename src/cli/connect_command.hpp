@@ -9,8 +9,4 @@ namespace muster::cli {
 /// that machine and its pinned host keys. Gives ssh's exit code; 4 where it has no connection.
 [[nodiscard]] int run_connect(const std::string& id, const std::vector<std::string>& command);
 
-/// Plays a spot interruption: tells the daemon as EC2 would, two minutes ahead, and ends the
-/// instance then.
-[[nodiscard]] int run_interrupt(const std::string& instance, bool is_quiet);
-
 }  // namespace muster::cli

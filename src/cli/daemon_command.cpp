@@ -112,7 +112,9 @@ Status check_pools(const Config& config) {
 
 /// Errors: those of muster.yml; the configuration stays as it is then.
 Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, const Log& log) {
-  Result<Config> config = load_config(common.config);
+  constexpr std::size_t kShown = 10;
+  std::vector<std::string> problems;
+  Result<Config> config = load_config(common.config, &problems);
   Status fine = config ? check_pools(*config) : Status(tl::unexpected<Error>(config.error()));
   const Config& before = loop.controller().config();
   if (fine && (config->cluster != before.cluster || config->region != before.region)) {
@@ -128,7 +130,10 @@ Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, co
     log.error("config_not_reloaded", {{"error", fine.error().describe()}});
     if (!config) {
       fine.error().code = "E0301";
-      fine.error().remedy = "muster config check shows each with its place.";
+      for (const std::string& one : problems) {
+        if (&one < problems.data() + kShown) fine.error().message += "\n" + one;
+      }
+      fine.error().remedy = "Correct that, and reload again.";
     }
     return tl::unexpected<Error>(fine.error());
   }
@@ -173,7 +178,7 @@ Task<> watch_signals(ControlLoop* loop, const CommonFlags* common, Duration stop
     }
     if (is_stopping) std::_Exit(kInterrupted);
     is_stopping = true;
-    log.info("stopping", {{"signal", number}});
+    log.info("stop_requested", {{"signal", number}});
     loop->stop(stop_time);
   }
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/command_set.hpp"
 #include "cli/daemon_client.hpp"
 #include "cli/errors.hpp"
 #include "cli/job_output_view.hpp"
@@ -60,17 +61,6 @@ std::string query_of(const std::vector<std::pair<std::string, std::string>>& par
     if (!one.second.empty()) given.push_back(one);
   }
   return given.empty() ? "" : "?" + wire::form_encode(given);
-}
-
-/// Shows an answer as JSON, or by the function.
-int show(const Result<Node>& answer, bool as_json, const std::function<void(const Node&)>& print) {
-  if (!answer) return report(answer.error());
-  if (as_json) {
-    fmt::print("{}\n", wire::to_json(*answer, 2));
-  } else {
-    print(*answer);
-  }
-  return kDone;
 }
 
 void print_jobs(const Node& document) {
@@ -267,6 +257,18 @@ int run_status(const Flags& flags) {
   });
 }
 
+/// For shells that complete words: one a line, and nothing at all where nobody answers.
+int complete_ids(const Flags& flags) {
+  DaemonClient client;
+  const Result<Node> answer =
+      client.get("/" + flags.id + (flags.id == "jobs" ? "?limit=200" : ""), 2s);
+  if (!answer) return kDone;
+  for (const Node& one : items_of(*answer, flags.id)) {
+    fmt::print("{}\n", one.text_at({flags.id == "pools" ? "name" : "id"}));
+  }
+  return kDone;
+}
+
 /// The screen again and again, until it is interrupted.
 int run_top(const Flags& flags) {
   DaemonClient client;
@@ -303,48 +305,35 @@ int run_top(const Flags& flags) {
 }  // namespace
 
 void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
-  const auto flags = std::make_shared<Flags>();
-  const auto add = [&](CLI::App& under, const char* name, const std::string& about,
-                       std::function<int(const Flags&)> run) {
-    CLI::App* command = under.add_subcommand(name, about);
-    command->callback([&chosen, flags, run] { chosen = [flags, run] { return run(*flags); }; });
-    return command;
-  };
-  const auto add_json = [flags](CLI::App* command, const char* schema) {
-    command->add_flag("--json", flags->as_json, fmt::format("As JSON ({})", schema));
-  };
-  const auto add_reason = [flags](CLI::App* command) {
-    command->add_option("--reason", flags->reason, "Why, for those who look");
+  CommandSet<Flags> set(chosen);
+  Flags& flags = set.flags();
+  const auto add_reason = [&flags](CLI::App* command) {
+    command->add_option("--reason", flags.reason, "Why, for those who look");
   };
 
-  CLI::App* status = add(app, "status",
-                         "Say how the daemon on this state folder is.\n\n"
-                         "Examples:\n"
-                         "  muster status\n",
-                         run_status);
-  add_json(status, "muster.status/1");
+  CLI::App* status = set.add(app, "status",
+                             "Say how the daemon on this state folder is.\n\n"
+                             "Examples:\n"
+                             "  muster status\n",
+                             run_status);
+  set.add_json(status, "muster.status/1");
 
-  CLI::App* jobs = add(app, "jobs",
-                       "List jobs, the youngest last; those that ended are kept for a day.\n\n"
-                       "Examples:\n"
-                       "  muster jobs\n"
-                       "  muster jobs --state open        those that have not ended\n"
-                       "  muster jobs --label arm64 --json\n",
-                       run_jobs);
-  jobs->add_option("--state", flags->state,
+  CLI::App* jobs = set.add(app, "jobs",
+                           "List jobs, the youngest last; those that ended are kept for a day.\n\n"
+                           "Examples:\n"
+                           "  muster jobs\n"
+                           "  muster jobs --state open        those that have not ended\n"
+                           "  muster jobs --label arm64 --json\n",
+                           run_jobs);
+  jobs->add_option("--state", flags.state,
                    "Only those that are open, queued, leased, running, finished or dropped");
-  jobs->add_option("--label", flags->label, "Only those with this label");
-  jobs->add_option("--repo", flags->repository, "Only those of this repository");
-  jobs->add_option("--limit", flags->limit, "So many at most")
+  jobs->add_option("--label", flags.label, "Only those with this label");
+  jobs->add_option("--repo", flags.repository, "Only those of this repository");
+  jobs->add_option("--limit", flags.limit, "So many at most")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  add_json(jobs, "muster.jobs/1");
+  set.add_json(jobs, "muster.jobs/1");
 
-  const auto add_id = [flags](CLI::App* command, const char* name, const char* what) {
-    command->add_option(name, flags->id, what)->required()->check([](const std::string& text) {
-      return text.empty() ? std::string("its value is empty") : std::string();
-    });
-  };
   constexpr const char* kJobHelp = "Its id, or the beginning of it";
   CLI::App* job = app.add_subcommand("job",
                                      "Work with one job.\n\n"
@@ -352,64 +341,64 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
                                      "  muster job show job-4f1c\n"
                                      "  muster job cancel job-4f1c\n");
   job->require_subcommand(1);
-  CLI::App* shown =
-      add(*job, "show",
-          "Show everything that is known of a job.\n\n"
-          "Examples:\n"
-          "  muster job show job-4f1c\n",
-          [](const Flags& given) {
-            DaemonClient client;
-            return show(client.get("/jobs/" + path_segment(given.id)), given.as_json, print_job);
-          });
-  add_id(shown, "job", kJobHelp);
-  add_json(shown, "muster.job/1");
+  CLI::App* shown = set.add(*job, "show",
+                            "Show everything that is known of a job.\n\n"
+                            "Examples:\n"
+                            "  muster job show job-4f1c\n",
+                            [](const Flags& given) {
+                              DaemonClient client;
+                              return show(client.get("/jobs/" + path_segment(given.id)),
+                                          given.as_json, print_job);
+                            });
+  set.add_id(shown, "job", kJobHelp);
+  set.add_json(shown, "muster.job/1");
   CLI::App* cancelled =
-      add(*job, "cancel",
-          "End a submitted job, whether it waits or runs.\n\n"
-          "Examples:\n"
-          "  muster job cancel job-4f1c --reason \"wrong branch\"\n",
-          [](const Flags& given) {
-            return run_order(given, "/jobs/" + path_segment(given.id) + "/cancel", print_job);
-          });
-  add_id(cancelled, "job", kJobHelp);
+      set.add(*job, "cancel",
+              "End a submitted job, whether it waits or runs.\n\n"
+              "Examples:\n"
+              "  muster job cancel job-4f1c --reason \"wrong branch\"\n",
+              [](const Flags& given) {
+                return run_order(given, "/jobs/" + path_segment(given.id) + "/cancel", print_job);
+              });
+  set.add_id(cancelled, "job", kJobHelp);
   add_reason(cancelled);
-  add_json(cancelled, "muster.job/1");
+  set.add_json(cancelled, "muster.job/1");
 
-  CLI::App* explain = add(app, "explain",
-                          "Say why a job waits or failed, what happens next, and what would "
-                          "change it.\n\n"
-                          "Examples:\n"
-                          "  muster explain job-4f1c\n",
-                          run_explain);
-  add_id(explain, "job", kJobHelp);
-  add_json(explain, "muster.explanation/1");
+  CLI::App* explain = set.add(app, "explain",
+                              "Say why a job waits or failed, what happens next, and what would "
+                              "change it.\n\n"
+                              "Examples:\n"
+                              "  muster explain job-4f1c\n",
+                              run_explain);
+  set.add_id(explain, "job", kJobHelp);
+  set.add_json(explain, "muster.explanation/1");
 
-  CLI::App* logs =
-      add(app, "logs",
-          "Show what a job's steps have printed.\n\n"
-          "Examples:\n"
-          "  muster logs job-4f1c\n"
-          "  muster logs -f job-4f1c              as it comes, until the job ends\n"
-          "  muster logs job-4f1c --step test     the bytes of one step alone\n"
-          "  muster logs job-4f1c --search error  only lines that hold this text\n",
-          [](const Flags& given) {
-            return show_logs({given.id, given.step, given.search, given.follows, given.as_json});
-          });
-  add_id(logs, "job", kJobHelp);
-  logs->add_flag("-f,--follow", flags->follows, "Go on until the job has ended");
-  logs->add_option("--step", flags->step, "Only this step, exactly as it printed");
-  logs->add_option("--search", flags->search, "Only lines that hold this text");
-  logs->add_flag("--json", flags->as_json, "As JSON lines (muster.log_line/1)");
+  CLI::App* logs = set.add(
+      app, "logs",
+      "Show what a job's steps have printed.\n\n"
+      "Examples:\n"
+      "  muster logs job-4f1c\n"
+      "  muster logs -f job-4f1c              as it comes, until the job ends\n"
+      "  muster logs job-4f1c --step test     the bytes of one step alone\n"
+      "  muster logs job-4f1c --search error  only lines that hold this text\n",
+      [](const Flags& given) {
+        return show_logs({given.id, given.step, given.search, given.follows, given.as_json});
+      });
+  set.add_id(logs, "job", kJobHelp);
+  logs->add_flag("-f,--follow", flags.follows, "Go on until the job has ended");
+  logs->add_option("--step", flags.step, "Only this step, exactly as it printed");
+  logs->add_option("--search", flags.search, "Only lines that hold this text");
+  logs->add_flag("--json", flags.as_json, "As JSON lines (muster.log_line/1)");
 
-  CLI::App* pools = add(app, "pools",
-                        "List pools: what they have, what waits for them, and how they are.\n\n"
-                        "Examples:\n"
-                        "  muster pools\n",
-                        [](const Flags& given) {
-                          DaemonClient client;
-                          return show(client.get("/pools"), given.as_json, print_pools);
-                        });
-  add_json(pools, "muster.pools/1");
+  CLI::App* pools = set.add(app, "pools",
+                            "List pools: what they have, what waits for them, and how they are.\n\n"
+                            "Examples:\n"
+                            "  muster pools\n",
+                            [](const Flags& given) {
+                              DaemonClient client;
+                              return show(client.get("/pools"), given.as_json, print_pools);
+                            });
+  set.add_json(pools, "muster.pools/1");
   CLI::App* pool = app.add_subcommand("pool",
                                       "Tell a pool what to do; it outlives restarts.\n\n"
                                       "Examples:\n"
@@ -417,93 +406,100 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
                                       "  muster pool resume linux\n");
   pool->require_subcommand(1);
   const auto add_pool_order = [&](const char* order, const char* about) {
-    CLI::App* command = add(
+    CLI::App* command = set.add(
         *pool, order, fmt::format("{}\n\nExamples:\n  muster pool {} linux\n", about, order),
         [order](const Flags& given) {
           return run_order(given, "/pools/" + path_segment(given.id) + "/" + order, print_pools);
         });
-    add_id(command, "pool", "Its name in muster.yml");
+    set.add_id(command, "pool", "Its name in muster.yml");
     add_reason(command);
-    add_json(command, "muster.pools/1");
+    set.add_json(command, "muster.pools/1");
   };
   add_pool_order("pause", "Start no job and launch nothing; what is idle stays.");
   add_pool_order("drain", "Start no job and launch nothing; what is idle ends, jobs go on.");
   add_pool_order("resume", "Let it work again.");
 
-  CLI::App* instances =
-      add(app, "instances",
-          "List instances.\n\n"
-          "Examples:\n"
-          "  muster instances --pool linux --phase busy\n",
-          [](const Flags& given) {
-            DaemonClient client;
-            return show(
-                client.get("/instances" + query_of({{"pool", given.pool}, {"phase", given.phase}})),
-                given.as_json, print_instances);
-          });
-  instances->add_option("--pool", flags->pool, "Only those of this pool");
-  instances->add_option("--phase", flags->phase, "Only those that are idle, busy, …");
-  add_json(instances, "muster.instances/1");
+  CLI::App* instances = set.add(
+      app, "instances",
+      "List instances.\n\n"
+      "Examples:\n"
+      "  muster instances --pool linux --phase busy\n",
+      [](const Flags& given) {
+        DaemonClient client;
+        return show(
+            client.get("/instances" + query_of({{"pool", given.pool}, {"phase", given.phase}})),
+            given.as_json, print_instances);
+      });
+  instances->add_option("--pool", flags.pool, "Only those of this pool");
+  instances->add_option("--phase", flags.phase, "Only those that are idle, busy, …");
+  set.add_json(instances, "muster.instances/1");
   CLI::App* instance = app.add_subcommand("instance",
                                           "Tell an instance what to do.\n\n"
                                           "Examples:\n"
                                           "  muster instance drain i-0f3ad2c09b51e7a44\n");
   instance->require_subcommand(1);
   const auto add_instance_order = [&](const char* order, const char* about) {
-    CLI::App* command = add(
+    CLI::App* command = set.add(
         *instance, order,
         fmt::format("{}\n\nExamples:\n  muster instance {} i-0f3ad2c09b51e7a44\n", about, order),
         [order](const Flags& given) { return run_instance_order(given, order); });
-    add_id(command, "instance", "Its id");
-    add_json(command, "muster.instances/1");
+    set.add_id(command, "instance", "Its id");
+    set.add_json(command, "muster.instances/1");
     return command;
   };
   add_instance_order("drain", "Give it no further job; it ends with the one that it has.")
-      ->add_flag("--yes", flags->is_yes, "Also when it is protected");
+      ->add_flag("--yes", flags.is_yes, "Also when it is protected");
   add_instance_order("terminate", "End it now; the job that runs there is lost.")
-      ->add_flag("--yes", flags->is_yes, "Also when a job runs there, or it is protected");
+      ->add_flag("--yes", flags.is_yes, "Also when a job runs there, or it is protected");
   add_instance_order("protect", "Never end it for want of jobs (tag muster:protect).");
   add_instance_order("unprotect", "Let it end again when it is not wanted.");
 
-  CLI::App* events = add(app, "events",
-                         "Show what has happened to jobs, instances, launches and pools.\n\n"
-                         "Examples:\n"
-                         "  muster events -f\n"
-                         "  muster events --json | jq .subject\n",
-                         run_events);
-  events->add_flag("-f,--follow", flags->follows, "Go on with what comes");
-  events->add_option("--limit", flags->limit, "So many of the past at most")
+  CLI::App* events = set.add(app, "events",
+                             "Show what has happened to jobs, instances, launches and pools.\n\n"
+                             "Examples:\n"
+                             "  muster events -f\n"
+                             "  muster events --json | jq .subject\n",
+                             run_events);
+  events->add_flag("-f,--follow", flags.follows, "Go on with what comes");
+  events->add_option("--limit", flags.limit, "So many of the past at most")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
-  events->add_flag("--json", flags->as_json, "As JSON lines");
+  events->add_flag("--json", flags.as_json, "As JSON lines");
 
-  add(app, "metrics",
-      "Print the daemon's figures in Prometheus' text format.\n\n"
-      "Examples:\n"
-      "  muster metrics > /var/lib/node_exporter/muster.prom\n",
-      [](const Flags&) {
-        DaemonClient client;
-        const Result<std::string> text = client.get_text("/metrics");
-        if (!text) return report(text.error());
-        fmt::print("{}", *text);
-        return static_cast<int>(kDone);
-      });
+  set.add(app, "metrics",
+          "Print the daemon's figures in Prometheus' text format.\n\n"
+          "Examples:\n"
+          "  muster metrics > /var/lib/node_exporter/muster.prom\n",
+          [](const Flags&) {
+            DaemonClient client;
+            const Result<std::string> text = client.get_text("/metrics");
+            if (!text) return report(text.error());
+            fmt::print("{}", *text);
+            return static_cast<int>(kDone);
+          });
+
+  CLI::App* ids = set.add(app, "complete-ids", "What there is, for completion", complete_ids);
+  ids->group("");  // It is not shown.
+  ids->add_option("kind", flags.id)
+      ->required()
+      ->check(CLI::IsMember({"jobs", "pools", "instances"}));
 
   CLI::App* top =
-      add(app, "top",
-          "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
-          "Examples:\n"
-          "  muster top\n",
-          [](const Flags& given) { return run_top(given); });
-  top->add_flag("--json", flags->as_json, "Once, as JSON (muster.top/1)");
+      set.add(app, "top",
+              "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
+              "Examples:\n"
+              "  muster top\n",
+              [](const Flags& given) { return run_top(given); });
+  top->add_flag("--json", flags.as_json, "Once, as JSON (muster.top/1)");
 
-  CLI::App* reload = add(*app.get_subcommand("config"), "reload",
-                         "Let the daemon read its configuration again; one with mistakes changes "
-                         "nothing.\n\n"
-                         "Examples:\n"
-                         "  muster config reload\n",
-                         run_reload);
-  add_json(reload, "muster.status/1");
+  CLI::App* reload =
+      set.add(*app.get_subcommand("config"), "reload",
+              "Let the daemon read its configuration again; one with mistakes changes "
+              "nothing.\n\n"
+              "Examples:\n"
+              "  muster config reload\n",
+              run_reload);
+  set.add_json(reload, "muster.status/1");
 }
 
 }  // namespace muster::cli

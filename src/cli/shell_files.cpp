@@ -3,18 +3,54 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <map>
 #include <string_view>
 #include <vector>
 
 namespace muster::cli {
 namespace {
 
+/// Those that are shown.
+std::vector<const CLI::App*> subcommands_of(const CLI::App& command) {
+  std::vector<const CLI::App*> shown;
+  for (const CLI::App* sub : command.get_subcommands({})) {
+    if (!sub->get_group().empty()) shown.push_back(sub);
+  }
+  return shown;
+}
+
+/// What the values of an option, or the words of a command, are ids of; empty: of nothing.
+std::string_view ids_of(const std::string& name) {
+  static const std::map<std::string, std::string_view> kKinds{
+      {"job", "jobs"}, {"pool", "pools"}, {"instance", "instances"}};
+  const auto found = kKinds.find(name);
+  return found == kKinds.end() ? std::string_view() : found->second;
+}
+
+/// The words that an option takes, of which there are few.
+std::string_view values_of(const std::string& name) {
+  static const std::map<std::string, std::string_view> kValues{
+      {"role", "viewer operator admin"},
+      {"state", "open queued leased running finished dropped"},
+      {"phase", "pending booting idle busy draining stopping stopped starting terminating"}};
+  const auto found = kValues.find(name);
+  return found == kValues.end() ? std::string_view() : found->second;
+}
+
+/// What a command's own words are ids of.
+std::string_view word_kind(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_positional()) return ids_of(option->get_name(true));
+  }
+  return {};
+}
+
 using Visit = std::function<void(const CLI::App& command, const std::string& path)>;
 
 /// Each command with the words that lead to it, itself included.
 void visit_all(const CLI::App& command, const std::string& path, const Visit& visit) {
   visit(command, path);
-  for (const CLI::App* sub : command.get_subcommands({})) {
+  for (const CLI::App* sub : subcommands_of(command)) {
     visit_all(*sub, path.empty() ? sub->get_name() : path + " " + sub->get_name(), visit);
   }
 }
@@ -32,27 +68,42 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 std::string bash_script(const CLI::App& app) {
   std::string paths;
   std::string words;
+  std::map<std::string, std::string> values;  // By option, in shell.
   visit_all(app, "", [&](const CLI::App& command, const std::string& path) {
     std::string here;
-    for (const CLI::App* sub : command.get_subcommands({})) here += sub->get_name() + " ";
-    for (const std::string& name : long_options(command)) here += "--" + name + " ";
+    for (const CLI::App* sub : subcommands_of(command)) here += sub->get_name() + " ";
+    for (const std::string& name : long_options(command)) {
+      here += "--" + name + " ";
+      if (!values_of(name).empty()) values[name] = fmt::format("words=\"{}\"", values_of(name));
+      if (!ids_of(name).empty()) values[name] = fmt::format("kind={} words=", ids_of(name));
+    }
     if (!path.empty()) paths += fmt::format("      \"{}\") at=\"$at $word\" ;;\n", " " + path);
-    words += fmt::format("    \"{}\") words=\"{}\" ;;\n", path.empty() ? "" : " " + path, here);
+    const std::string_view kind = word_kind(command);
+    words += fmt::format("    \"{}\") {}words=\"{}\" ;;\n", path.empty() ? "" : " " + path,
+                         kind.empty() ? "" : fmt::format("kind={} ", kind), here);
   });
+  std::string options;
+  for (const auto& [name, set] : values) options += fmt::format("    --{}) {} ;;\n", name, set);
   return fmt::format(
       "# In ~/.bashrc: source <(muster completion bash)\n"
       "_muster() {{\n"
-      "  local at= word words=\n"
+      "  local at= word words= kind=\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
       "    case \"$at $word\" in\n{}"
       "    esac\n"
       "  done\n"
       "  case \"$at\" in\n{}"
       "  esac\n"
+      "  case \"${{COMP_WORDS[COMP_CWORD-1]}}\" in\n{}"
+      "  esac\n"
+      "  case \"$kind,${{COMP_WORDS[COMP_CWORD]}}\" in\n"
+      "    ,*|*,-*) ;;\n"
+      "    *) words=\"$words $(muster complete-ids \"$kind\" 2> /dev/null)\" ;;\n"
+      "  esac\n"
       "  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
       "}}\n"
       "complete -o default -F _muster muster\n",
-      paths, words);
+      paths, words, options);
 }
 
 std::string fish_quoted(const std::string& text) {
@@ -68,7 +119,7 @@ std::string fish_script(const CLI::App& app) {
   std::string out = "# muster completion fish > ~/.config/fish/completions/muster.fish\n";
   visit_all(app, "", [&](const CLI::App& command, const std::string& path) {
     std::string deeper;
-    for (const CLI::App* sub : command.get_subcommands({})) deeper += " " + sub->get_name();
+    for (const CLI::App* sub : subcommands_of(command)) deeper += " " + sub->get_name();
     std::string here = "__fish_use_subcommand";
     if (!path.empty()) {
       here.clear();
@@ -80,15 +131,22 @@ std::string fish_script(const CLI::App& app) {
       }
       if (!deeper.empty()) here += "; and not __fish_seen_subcommand_from" + deeper;
     }
-    for (const CLI::App* sub : command.get_subcommands({})) {
+    if (const std::string_view kind = word_kind(command); !kind.empty()) {
+      out += fmt::format("complete -c muster -f -n {} -a '(muster complete-ids {} 2> /dev/null)'\n",
+                         fish_quoted(here), kind);
+    }
+    for (const CLI::App* sub : subcommands_of(command)) {
       out += fmt::format("complete -c muster -f -n {} -a {} -d {}\n", fish_quoted(here),
                          sub->get_name(), fish_quoted(first_line(sub->get_description())));
     }
     for (const CLI::Option* option : command.get_options()) {
       for (const std::string& name : option->get_lnames()) {
+        std::string takes = option->get_items_expected_max() > 0 ? " -r" : "";
+        if (!values_of(name).empty()) takes += fmt::format(" -f -a '{}'", values_of(name));
+        if (!ids_of(name).empty())
+          takes += fmt::format(" -f -a '(muster complete-ids {} 2> /dev/null)'", ids_of(name));
         out += fmt::format("complete -c muster -n {} -l {}{} -d {}\n", fish_quoted(here), name,
-                           option->get_items_expected_max() > 0 ? " -r" : "",
-                           fish_quoted(first_line(option->get_description())));
+                           takes, fish_quoted(first_line(option->get_description())));
       }
     }
   });

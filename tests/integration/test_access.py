@@ -4,22 +4,14 @@ import http.client
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
 
 import pytest
 
-from conftest import BIN, Simulator, until
-from test_daemon import Daemon, add_jobs, ci_server
-
-
-@pytest.fixture(scope="module")
-def simulator():
-    made = Simulator("--machines", "process", "--no-throttling")
-    yield made
-    made.close()
+from conftest import BIN, until
+from daemons import Daemon, add_jobs
 
 
 def free_port():
@@ -29,10 +21,8 @@ def free_port():
 
 
 @pytest.fixture
-def daemon(simulator, tmp_path):
-    ci, state = ci_server.start()
-    ci.truth = state
-    made = Daemon(simulator, tmp_path / "d", ci, idle=0, most=4)
+def daemon(shared_processes, ci, tmp_path):
+    made = Daemon(shared_processes, tmp_path / "d", ci, idle=0, most=4)
     made.ci = ci
     made.port = free_port()
     made.configure((made.folder / "muster.yml").read_text() + f"api: {{listen: 127.0.0.1:{made.port}}}\n")
@@ -40,7 +30,6 @@ def daemon(simulator, tmp_path):
     until(lambda: "ready" in made.said(), what="the daemon")
     yield made
     made.stop(wait=60)
-    ci.shutdown()
 
 
 def ask(daemon, method, path, token=None, scheme="Bearer", headers=None):
@@ -251,12 +240,23 @@ def test_connect_reaches_the_machine_of_a_job(daemon):
 
 
 def test_an_interruption_is_drilled(daemon):
-    add_jobs(daemon.ci, 1, takes=2)
-    until(lambda: daemon.ci.truth.jobs["j00000"]["ran"], 20, "the job")
-    instance = json.loads(daemon.muster("job", "show", "j00000", "--json").stdout)["job"]["instance"]
-    done = daemon.muster("interrupt", instance)
+    add_jobs(daemon.ci, 2, takes=2)
+    add_jobs(daemon.ci, 1, takes=60, prefix="k")
+    until(lambda: all(job["ran"] for job in daemon.ci.truth.jobs.values()), 20, "the jobs")
+    at = {name: json.loads(daemon.muster("job", "show", name, "--json").stdout)["job"]["instance"]
+          for name in daemon.ci.truth.jobs}
+    done = daemon.muster("interrupt", at["j00000"])
     assert done.returncode == 3 and "--yes" in done.stderr
-    done = daemon.muster("interrupt", instance, "--yes")
-    assert done.returncode == 0 and "has ended by itself" in done.stdout, done.stdout + done.stderr
+    done = daemon.muster("interrupt", at["j00000"], "--yes", "--notice", "1h")
+    assert done.returncode == 2 and "between 1s and 10m" in done.stderr
+    done = daemon.muster("interrupt", at["j00000"], "--yes")
+    assert done.returncode == 0 and "is ended" in done.stdout, done.stdout + done.stderr
+    done = daemon.muster("interrupt", at["k00000"], "--yes", "--notice", "3s", "--detach")
+    assert done.returncode == 0 and "k00000 has until" in done.stdout
+    said = json.loads(daemon.muster("explain", "k00000", "--json").stdout)["explanation"]
+    assert "the cloud takes its machine back at" in said["headline"] and said["next_at"]
+    until(lambda: daemon.ci.truth.jobs["k00000"]["outcome"] == "lost", 10, "its end")
+    said = json.loads(daemon.muster("explain", "k00000", "--json").stdout)["explanation"]
+    assert said["cause"] == "machine-lost" and "in a drill by" in said["headline"], said
     assert daemon.ci.truth.jobs["j00000"]["outcome"] == "passed"
     assert daemon.muster("interrupt", "i-nobody", "--yes").returncode == 2

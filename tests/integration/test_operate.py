@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from conftest import BIN, Simulator, until
-from test_daemon import Daemon
+from conftest import BIN, until
+from daemons import Daemon
 
 PIPELINE = """kind: pipeline
 type: vm
@@ -23,15 +23,8 @@ steps:
 
 
 @pytest.fixture
-def simulator():
-    made = Simulator("--machines", "process", "--no-throttling")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def daemon(simulator, tmp_path):
-    made = Daemon(simulator, tmp_path / "d", idle=0, more="  other:\n    image: debian-12-amd64-process\n"
+def daemon(processes, tmp_path):
+    made = Daemon(processes, tmp_path / "d", idle=0, more="  other:\n    image: debian-12-amd64-process\n"
                   "    types: [t3.large]\n    labels: [arm64]\n    max_instances: 1\n    ssh: {port: 2222}\n").start()
     until(lambda: "ready" in made.said(), what="the daemon")
     yield made
@@ -103,7 +96,7 @@ def test_a_paused_pool_outlives_kill_9_and_says_who_and_why(daemon):
     assert "Did you mean plain?" in ask(daemon, "pool", "pause", "plian", code=2)
 
 
-def test_waiting_and_running_jobs_are_cancelled(daemon, simulator):
+def test_waiting_and_running_jobs_are_cancelled(daemon, processes):
     running = submit(daemon, takes=60)
     wait_for(daemon, running, "running")
     ask(daemon, "pool", "pause", "plain")
@@ -113,17 +106,29 @@ def test_waiting_and_running_jobs_are_cancelled(daemon, simulator):
         ask(daemon, "job", "cancel", job, "--reason", "wrong branch")
         ended = wait_for(daemon, job, "finished", "dropped")
         assert ended["outcome"] == "cancelled" and "wrong branch" in ended["reason"]
-    until(lambda: simulator.ledger()["alive"] == 0, 30, "the end of the machine")
+    until(lambda: processes.ledger()["alive"] == 0, 30, "the end of the machine")
     assert daemon.muster("job", "cancel", waiting).returncode == 0  # Again: it stays as it is.
 
 
-def test_instances_are_drained_protected_and_terminated(daemon, simulator):
+def test_shells_complete_ids(daemon):
+    job = submit(daemon)
+    script = """source <(muster completion bash)
+    ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; echo "${COMPREPLY[@]}"; }
+    ask muster job show sub; ask muster pool pause pl; ask muster instances --pool o; ask muster pools pl"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=daemon.folder,
+                          env={**daemon.environment, "PATH": f"{BIN}:{os.environ['PATH']}"})
+    assert done.stdout.splitlines() == [f"submit/{job}", "plain", "other", ""], done.stderr
+    daemon.stop()
+    assert ask(daemon, "complete-ids", "jobs") == "" and "complete-ids" not in ask(daemon, "--help")
+
+
+def test_instances_are_drained_protected_and_terminated(daemon, processes):
     job = submit(daemon, takes=3)
     where = wait_for(daemon, job, "running")["instance"]
     refused = ask(daemon, "instance", "terminate", where, code=3)
     assert job in refused and "--yes" in refused
     assert "protected" in ask(daemon, "instance", "protect", where)
-    tags = simulator.ec2.describe_instances(InstanceIds=[where])["Reservations"][0]["Instances"][0]["Tags"]
+    tags = processes.ec2.describe_instances(InstanceIds=[where])["Reservations"][0]["Instances"][0]["Tags"]
     assert {"Key": "muster:protect", "Value": "true"} in tags
     ask(daemon, "instance", "unprotect", where)
     ask(daemon, "instance", "drain", where)
@@ -146,8 +151,8 @@ def test_the_configuration_is_reloaded_or_kept(daemon):
     until(lambda: '"limit": 7' in ask(daemon, "pools", "--json"), 5, "the new limit")
 
 
-def test_without_a_daemon_commands_say_so(simulator, tmp_path):
-    daemon = Daemon(simulator, tmp_path / "d")
+def test_without_a_daemon_commands_say_so(processes, tmp_path):
+    daemon = Daemon(processes, tmp_path / "d")
     daemon.state.mkdir(parents=True)
     for words in (["jobs"], ["pools"], ["explain", "x"], ["logs", "x"], ["top"], ["events"], ["config", "reload"]):
         assert "E0604" in ask(daemon, *words, code=4)
