@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,9 @@ namespace muster::cli {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr Duration kEndTime = 30s;  // Beyond the notice, until its end is seen.
+constexpr Duration kLookEvery = 500ms;
 
 struct Flags {
   std::string id;
@@ -85,17 +87,29 @@ int interrupt(const Flags& flags) {
   }
   const std::string at = told->text_at({"taken_back_at"});
   const std::string job = told->text_at({"job"});
-  fmt::print("{} takes no further job; {} has until {}, then it ends\n", flags.id, job,
-             at.size() > 19 ? at.substr(11, 8) : at);
+  fmt::print("{} takes no further job; {} has until {} (UTC), then it ends\n", flags.id,
+             job.empty() ? "what runs there" : job, at.size() > 19 ? at.substr(11, 8) : at);
   std::fflush(stdout);
-  while (!flags.is_detached) {
+  if (flags.is_detached) return kDone;
+  const Duration most = parse_duration(flags.notice).value_or(Duration{}) + kEndTime;
+  Duration waited{};
+  while (true) {
     const Result<Node> all = client.get("/instances");
-    if (!all && all.error().kind != ErrorKind::unavailable) return report(all.error());
+    if (!all && !is_retryable(all.error().kind)) return report(all.error());
     if (all && find_in(*all) == nullptr) break;
-    client.sleep(500ms);
+    if (waited > most) {
+      return report(fail(ErrorKind::timeout,
+                         fmt::format("{} has not ended; a drill ends with its daemon", flags.id),
+                         "muster instances shows it; muster instance terminate ends it.")
+                        .value());
+    }
+    client.sleep(kLookEvery);
+    waited += kLookEvery;
   }
-  if (!flags.is_detached && !flags.is_quiet) {
-    fmt::print("{} is ended; muster explain {} says what became of the job\n", flags.id, job);
+  if (!flags.is_quiet) {
+    fmt::print(
+        "{} is ended{}\n", flags.id,
+        job.empty() ? "" : fmt::format("; muster explain {} says what became of the job", job));
   }
   return kDone;
 }
@@ -109,7 +123,8 @@ void add_access_commands(CLI::App& app, std::function<int()>& chosen) {
   CLI::App* connect =
       set.add(app, "connect",
               "Open a shell on the machine of a job, or run a command there.\n"
-              "Works on the daemon's machine, as its user; host keys are pinned.\n\n"
+              "Works on the daemon's machine, as its user; host keys are pinned. The shell there\n"
+              "reads the command's words joined by spaces, as with ssh.\n\n"
               "Examples:\n"
               "  muster connect job-4f1c\n"
               "  muster connect i-0f3ad2c09b51e7a44 -- df -h\n",
@@ -120,14 +135,16 @@ void add_access_commands(CLI::App& app, std::function<int()>& chosen) {
   CLI::App* drill =
       set.add(app, "interrupt",
               "Drill a spot interruption: an instance is treated as if EC2 took it back.\n"
-              "It is noticed now and ended after the notice, if it has not ended by itself.\n\n"
+              "It is noticed now: one without a job ends, another after the notice at the latest.\n"
+              "A drill does not outlive its daemon; the machine ends with its job then.\n\n"
               "Examples:\n"
               "  muster interrupt i-0f3ad2c09b51e7a44 --yes\n"
               "  muster interrupt i-0f3ad2c09b51e7a44 --yes --notice 10s\n",
               interrupt);
   set.add_id(drill, "instance", "Its id");
-  drill->add_flag("--yes", flags.is_yes, "End it, and a job that runs there then");
-  drill->add_option("--notice", flags.notice, "How long before its end it is told")
+  drill->add_flag("--yes", flags.is_yes,
+                  "End it, and a job that runs there then; also when it is protected");
+  drill->add_option("--notice", flags.notice, "How long before its end it is told (1s to 10m)")
       ->capture_default_str();
   drill->add_flag("--detach", flags.is_detached, "Do not wait for its end");
   drill->add_flag("-q,--quiet", flags.is_quiet, "Only the answer");

@@ -76,9 +76,8 @@ Result<Config> load_config(const std::string& file, std::vector<std::string>* pr
   const int error_count = print_findings(std::move(findings));
   if (error_count == 0) return config;
   return fail(ErrorKind::invalid_input,
-              fmt::format("{} problem{} in {}; nothing was changed", error_count,
-                          error_count == 1 ? "" : "s", path),
-              {}, "E0301");
+              fmt::format("{} problem{} in {}", error_count, error_count == 1 ? "" : "s", path), {},
+              "E0301");
 }
 
 Result<Pool> choose_pool(const Config& config, const std::string& named,

@@ -130,8 +130,12 @@ Result<Config> read_again(const ControlLoop& loop, const CommonFlags& common, co
     log.error("config_not_reloaded", {{"error", fine.error().describe()}});
     if (!config) {
       fine.error().code = "E0301";
-      for (const std::string& one : problems) {
-        if (&one < problems.data() + kShown) fine.error().message += "\n" + one;
+      fine.error().message += "; nothing was changed";
+      for (std::size_t i = 0; i < std::min(problems.size(), kShown); ++i) {
+        fine.error().message += "\n" + problems[i];
+      }
+      if (problems.size() > kShown) {
+        fine.error().message += fmt::format("\nand {} more", problems.size() - kShown);
       }
       fine.error().remedy = "Correct that, and reload again.";
     }

@@ -84,7 +84,9 @@ std::vector<std::string> known_words(const CLI::App& app) {
       if (sub->parsed()) next = sub;
     }
   }
-  for (const CLI::App* sub : at->get_subcommands({})) words.push_back(sub->get_name());
+  for (const CLI::App* sub : at->get_subcommands({})) {
+    if (!sub->get_group().empty()) words.push_back(sub->get_name());
+  }
   for (const CLI::Option* option : at->get_options()) {
     for (const std::string& name : option->get_lnames()) words.push_back("--" + name);
   }
@@ -297,7 +299,8 @@ int run(int argc, char** argv) {
   submit->add_option("--timeout", submit_flags.timeout, "End the job after this long")
       ->capture_default_str();
   submit->add_flag("--wait", submit_flags.waits,
-                   "Wait for its end: exit code 0 passed, 1 failed, 4 its machine was lost");
+                   "Wait for its end: exit code 0 passed, 1 failed or cancelled, 4 its machine "
+                   "was lost, or it took too long");
   submit->add_flag("--json", submit_flags.as_json, "As JSON (muster.submit/1)");
 
   std::string backup_path;

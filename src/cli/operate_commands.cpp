@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 
 #include "cli/command_set.hpp"
 #include "cli/daemon_client.hpp"
@@ -263,8 +263,19 @@ int complete_ids(const Flags& flags) {
   const Result<Node> answer =
       client.get("/" + flags.id + (flags.id == "jobs" ? "?limit=200" : ""), 2s);
   if (!answer) return kDone;
+  const auto print = [](const std::string& id) {
+    // A shell must have nothing to expand.
+    const bool is_plain = std::all_of(id.begin(), id.end(), [](unsigned char c) {
+      return std::isalnum(c) != 0 ||
+             std::string_view("._/:-").find(static_cast<char>(c)) != std::string_view::npos;
+    });
+    if (is_plain && !id.empty()) fmt::print("{}\n", id);
+  };
   for (const Node& one : items_of(*answer, flags.id)) {
-    fmt::print("{}\n", one.text_at({flags.id == "pools" ? "name" : "id"}));
+    const std::string id = one.text_at({flags.id == "pools" ? "name" : "id"});
+    print(id);
+    // A job may be named by its CI server's id too.
+    if (flags.id == "jobs") print(id.substr(id.find('/') + 1));
   }
   return kDone;
 }

@@ -37,8 +37,9 @@ std::string_view values_of(const std::string& name) {
   return found == kValues.end() ? std::string_view() : found->second;
 }
 
-/// What a command's own words are ids of.
+/// What a command's own word is an id of: kinds, with spaces between.
 std::string_view word_kind(const CLI::App& command) {
+  if (command.get_name() == "connect") return "jobs instances";
   for (const CLI::Option* option : command.get_options()) {
     if (option->get_positional()) return ids_of(option->get_name(true));
   }
@@ -75,32 +76,40 @@ std::string bash_script(const CLI::App& app) {
     for (const std::string& name : long_options(command)) {
       here += "--" + name + " ";
       if (!values_of(name).empty()) values[name] = fmt::format("words=\"{}\"", values_of(name));
-      if (!ids_of(name).empty()) values[name] = fmt::format("kind={} words=", ids_of(name));
+      if (!ids_of(name).empty()) values[name] = fmt::format("kinds={} words=", ids_of(name));
     }
     if (!path.empty()) paths += fmt::format("      \"{}\") at=\"$at $word\" ;;\n", " " + path);
     const std::string_view kind = word_kind(command);
-    words += fmt::format("    \"{}\") {}words=\"{}\" ;;\n", path.empty() ? "" : " " + path,
-                         kind.empty() ? "" : fmt::format("kind={} ", kind), here);
+    words += fmt::format("    \"{}\") kinds=\"{}\" words=\"{}\" ;;\n",
+                         path.empty() ? "" : " " + path, kind, here);
   });
   std::string options;
   for (const auto& [name, set] : values) options += fmt::format("    --{}) {} ;;\n", name, set);
+  // What a daemon answers is compared and never expanded.
   return fmt::format(
       "# In ~/.bashrc: source <(muster completion bash)\n"
       "_muster() {{\n"
-      "  local at= word words= kind=\n"
+      "  local at= word words= kinds= kind\n"
+      "  local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}}\n"
       "  for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n"
       "    case \"$at $word\" in\n{}"
       "    esac\n"
       "  done\n"
       "  case \"$at\" in\n{}"
       "  esac\n"
-      "  case \"${{COMP_WORDS[COMP_CWORD-1]}}\" in\n{}"
+      "  [[ $previous == \"${{at##* }}\" ]] || kinds=\n"
+      "  case \"$previous\" in\n{}"
       "  esac\n"
-      "  case \"$kind,${{COMP_WORDS[COMP_CWORD]}}\" in\n"
-      "    ,*|*,-*) ;;\n"
-      "    *) words=\"$words $(muster complete-ids \"$kind\" 2> /dev/null)\" ;;\n"
-      "  esac\n"
-      "  COMPREPLY=($(compgen -W \"$words\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))\n"
+      "  [[ $current == -* ]] && kinds=\n"
+      "  COMPREPLY=()\n"
+      "  for word in $words; do\n"
+      "    [[ $word == \"$current\"* ]] && COMPREPLY+=(\"$word\")\n"
+      "  done\n"
+      "  for kind in $kinds; do\n"
+      "    while IFS= read -r word; do\n"
+      "      [[ $word == \"$current\"* ]] && COMPREPLY+=(\"$word\")\n"
+      "    done < <(muster complete-ids \"$kind\" 2> /dev/null)\n"
+      "  done\n"
       "}}\n"
       "complete -o default -F _muster muster\n",
       paths, words, options);
@@ -113,6 +122,18 @@ std::string fish_quoted(const std::string& text) {
     out += c;
   }
   return out + "'";
+}
+
+/// The commands that print ids of kinds with spaces between.
+std::string asking(std::string_view kinds) {
+  std::string out;
+  for (std::size_t begin = 0; begin < kinds.size();) {
+    const std::size_t end = std::min(kinds.find(' ', begin), kinds.size());
+    out += fmt::format("{}muster complete-ids {} 2> /dev/null", out.empty() ? "" : "; ",
+                       kinds.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
 }
 
 std::string fish_script(const CLI::App& app) {
@@ -132,8 +153,8 @@ std::string fish_script(const CLI::App& app) {
       if (!deeper.empty()) here += "; and not __fish_seen_subcommand_from" + deeper;
     }
     if (const std::string_view kind = word_kind(command); !kind.empty()) {
-      out += fmt::format("complete -c muster -f -n {} -a '(muster complete-ids {} 2> /dev/null)'\n",
-                         fish_quoted(here), kind);
+      out +=
+          fmt::format("complete -c muster -f -n {} -a '({})'\n", fish_quoted(here), asking(kind));
     }
     for (const CLI::App* sub : subcommands_of(command)) {
       out += fmt::format("complete -c muster -f -n {} -a {} -d {}\n", fish_quoted(here),
@@ -143,8 +164,7 @@ std::string fish_script(const CLI::App& app) {
       for (const std::string& name : option->get_lnames()) {
         std::string takes = option->get_items_expected_max() > 0 ? " -r" : "";
         if (!values_of(name).empty()) takes += fmt::format(" -f -a '{}'", values_of(name));
-        if (!ids_of(name).empty())
-          takes += fmt::format(" -f -a '(muster complete-ids {} 2> /dev/null)'", ids_of(name));
+        if (!ids_of(name).empty()) takes += fmt::format(" -f -a '({})'", asking(ids_of(name)));
         out += fmt::format("complete -c muster -n {} -l {}{} -d {}\n", fish_quoted(here), name,
                            takes, fish_quoted(first_line(option->get_description())));
       }

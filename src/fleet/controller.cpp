@@ -115,6 +115,7 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   }
   if (!is_coming) return;
   market_.boot_worked(instance->pool);
+  if (!event.is_used && instance->taken_back_at > now) return terminate(id, instance->reason, now);
   if (!event.is_used) return fleet_.move(id, InstancePhase::idle, now);
   // A job was there, and nobody says which: it goes when that has ended.
   changed.job_count = std::max(changed.job_count, 1);
@@ -190,12 +191,22 @@ void Controller::on(const InterruptionNoticed& event, TimePoint now) {
   const Instance* instance = fleet_.find(event.instance);
   if (instance == nullptr) return;
   market_.interrupted(instance->offering, now);
-  const bool has_job =
-      instance->phase == InstancePhase::busy || instance->phase == InstancePhase::draining;
-  if (!has_job) return terminate(event.instance, "the cloud takes it back", now);
+  const std::string why =
+      event.by.empty() ? std::string("the cloud takes it back")
+                       : fmt::format("taken back like a Spot instance, in a drill by {}", event.by);
+  const bool is_coming = instance->phase == InstancePhase::pending ||
+                         instance->phase == InstancePhase::booting ||
+                         instance->phase == InstancePhase::starting;
+  // One that was found while it came up may have a job that nobody knows of yet.
+  const bool may_have_job = instance->phase == InstancePhase::busy ||
+                            instance->phase == InstancePhase::draining ||
+                            (is_coming && instance->is_adopted);
+  if (!may_have_job) return terminate(event.instance, why, now);
   // Its job has what time there is; nothing else is given to it.
-  fleet_.edit(event.instance).reason = "the cloud takes it back";
-  fleet_.glance(event.instance).taken_back_at = event.ends_at;
+  Instance& changed = fleet_.edit(event.instance);
+  const bool is_sooner = changed.taken_back_at <= now || event.ends_at < changed.taken_back_at;
+  changed.reason = why;
+  if (is_sooner) changed.taken_back_at = event.ends_at;
 }
 
 void Controller::on(const ConfigReplaced& event, TimePoint now) {

@@ -76,6 +76,7 @@ class Controller {
   void cancel(const Job& job, const std::string& why, TimePoint now);
 
   // Instances.
+  void take_unanswered(const InstancesListed& event, TimePoint now);
   void see(const SeenInstance& seen, TimePoint asked_at, TimePoint now);
   void see_known(const Instance& known, const SeenInstance& seen, TimePoint now);
   void adopt(const SeenInstance& seen, TimePoint now);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -95,6 +96,7 @@ void Controller::forget_intent(const IntentId& id) {
 }
 
 void Controller::on(const InstancesListed& event, TimePoint now) {
+  take_unanswered(event, now);
   std::vector<std::string_view> seen;
   for (const SeenInstance& one : event.instances) {
     seen.push_back(one.id.value());
@@ -109,6 +111,22 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }
 
+/// A launch that is turned away whenever it is asked for again made what is there all the same.
+void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
+  std::map<IntentId, std::vector<const SeenInstance*>> made;
+  for (const SeenInstance& one : event.instances) {
+    const Intent* intent = fleet_.find(one.intent);
+    const bool is_late = intent != nullptr && intent->state == IntentState::open &&
+                         event.asked_at - intent->created_at >= kAnswered;
+    if (is_late && one.state != SeenInstance::State::ending) made[one.intent].push_back(&one);
+  }
+  for (const auto& [id, instances] : made) {
+    const Intent intent = *fleet_.find(id);
+    for (const SeenInstance* one : instances) add_launched(intent, *one, now);
+    fleet_.move(id, IntentState::launched);
+  }
+}
+
 void Controller::see(const SeenInstance& seen, TimePoint asked_at, TimePoint now) {
   if (const Instance* known = fleet_.find(seen.id)) {
     fleet_.glance(seen.id).absence_count = 0;
@@ -120,10 +138,8 @@ void Controller::see(const SeenInstance& seen, TimePoint asked_at, TimePoint now
   }
   if (seen.state == SeenInstance::State::ending) return;
   const Intent* intent = fleet_.find(seen.intent);
-  // Whoever launched it has not read the answer yet, and will soon.
-  const bool is_awaited = intent != nullptr && intent->state == IntentState::open &&
-                          asked_at - intent->created_at < kAnswered;
-  if (is_awaited) return;
+  // Whoever launched it has not read the answer yet, and will.
+  if (intent != nullptr && intent->state == IntentState::open) return;
   adopt(seen, now);
 }
 

@@ -677,13 +677,15 @@ TEST_F(ControllerTest, AnInterruptionLeavesItsJobTheNoticeAndADrillEndsIt) {
   controller->apply(LeaseAccepted{lease}, now);
   controller->apply(LeaseStarting{lease}, now);
   for (const InstanceId& id : ids) {
-    controller->apply(InterruptionNoticed{id, now + 120s}, now);
+    controller->apply(InterruptionNoticed{id, now + 120s, "ann"}, now);
   }
+  // The first end counts.
+  controller->apply(InterruptionNoticed{ids[0], now + 300s, "bob"}, now);
   EXPECT_EQ(controller->fleet().find(ids[0])->phase, InstancePhase::busy);
   EXPECT_EQ(controller->fleet().find(ids[1])->phase, InstancePhase::terminating);
   const JobId job = controller->fleet().find(lease)->job;
   const Explanation told = explain(*controller, *controller->fleet().find(job), now);
-  EXPECT_NE(told.headline.find("takes its machine back at"), std::string::npos) << told.headline;
+  EXPECT_NE(told.headline.find("in a drill by bob, at"), std::string::npos) << told.headline;
   EXPECT_EQ(told.next_at, now + 120s);
   now += 120s;
   controller->apply(InstanceOrdered{ids[0], InstanceOrder::taken_back, "ann"}, now);

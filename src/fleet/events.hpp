@@ -148,7 +148,8 @@ struct PoolResolved {
 /// A spot instance is about to be taken back.
 struct InterruptionNoticed {
   InstanceId instance;
-  TimePoint ends_at{};
+  TimePoint ends_at{};  ///< When the cloud takes it, or the drill does.
+  std::string by{};     ///< Whose drill it is; empty: none.
 };
 
 struct ConfigReplaced {

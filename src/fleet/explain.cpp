@@ -186,8 +186,12 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
   out.change = change_for(reason, job);
   if (const Pool* pool = controller.find_pool(PoolName(reason.pool));
       reason.cause == WaitCause::schedule && pool != nullptr) {
-    out.change = fmt::format("raise pools.{}.schedule.{}.max_instances, then: muster config reload",
-                             reason.pool, controller.planner().limited_by(*pool, now));
+    const std::string name = controller.planner().limited_by(*pool, now);
+    if (!name.empty()) {
+      out.change =
+          fmt::format("raise pools.{}.schedule.{}.max_instances, then: muster config reload",
+                      reason.pool, name);
+    }
     if (!out.next_at) out.next = "its schedule allows no more in the next 24 hours";
   }
   std::string words(words_of(reason.cause));
@@ -246,6 +250,7 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
       fmt::format("{}{}{}{}", words, since_text(out.since, now), text.empty() ? "" : ": ", text);
   out.queue = fmt::format("{} of {} for [{}]", ordinal(older + 1), demand.jobs.size(),
                           join_labels(job.labels));
+  if (job.priority != 0) out.queue += fmt::format(" with priority {}", job.priority);
 }
 
 void explain_running(const Controller& controller, const Job& job, TimePoint now,
@@ -281,7 +286,10 @@ void explain_running(const Controller& controller, const Job& job, TimePoint now
   }
   const bool is_taken_back = instance != nullptr && instance->taken_back_at > now;
   if (is_taken_back && (!out.next_at || instance->taken_back_at < *out.next_at)) {
-    out.headline += "; the cloud takes its machine back at " + clock_time(instance->taken_back_at);
+    out.headline += fmt::format(
+        "; its machine is {}, at {}",
+        instance->reason.starts_with("taken") ? instance->reason : "taken back by the cloud",
+        clock_time(instance->taken_back_at));
     out.next = "its machine ends, and with it the job";
     out.next_at = instance->taken_back_at;
   }
@@ -306,7 +314,8 @@ void explain_end(const Job& job, TimePoint now, Explanation& out) {
         break;
       }
       out.cause = "machine-lost";
-      out.change = job.reason.find("Spot") == std::string::npos
+      out.change = job.reason.find("Spot") == std::string::npos ||
+                           job.reason.find("in a drill by") != std::string::npos
                        ? "run it again"
                        : "run it again; on_demand: only keeps EC2 from taking machines back";
       break;

@@ -207,6 +207,7 @@ void Fleet::move(const InstanceId& id, InstancePhase to, TimePoint now) {
   if (was_live && !is_live(to)) settle(instance, now);
   if (!was_live && is_live(to)) instance.launched_at = now;
   instance.phase_since = now;
+  instance.stalled_for = {};
   count(instance, 1);
   changed_instances_.insert(id);
 }

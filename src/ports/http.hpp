@@ -72,6 +72,15 @@ class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
   virtual Task<HttpServerResponse> handle(HttpServerRequest request) = 0;
+  /// The answer to what is no request, or a larger one than is taken.
+  [[nodiscard]] virtual HttpServerResponse answer_unreadable(int status,
+                                                             const std::string& why) const {
+    HttpServerResponse answer;
+    answer.status = status;
+    answer.headers = {{"Content-Type", "text/plain"}};
+    answer.body = why + "\n";
+    return answer;
+  }
 };
 
 }  // namespace muster

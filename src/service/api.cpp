@@ -79,14 +79,26 @@ bool has_control_characters(std::string_view text) {
 }
 
 }  // namespace
+HttpServerResponse Api::answer_unreadable(int status, const std::string& why) const {
+  return refusal(fail(ErrorKind::invalid_input, fmt::format("the request cannot be read: {}", why),
+                      "Is it HTTP/1.1, and small? GET /api/v1/openapi.json lists what there is.")
+                     .value(),
+                 status);
+}
+
 /// Whoever guesses must not fill the log.
 void Api::note_refused(const HttpServerRequest& request, const Error& error) {
   parts_.metrics.note_refused(code_of(error.kind));
   const TimePoint now = parts_.loop.parts().clock.now();
-  if (refusal_told_at_ && now - *refusal_told_at_ < kRefusalsToldEvery) return;
+  if (refusal_told_at_ && now - *refusal_told_at_ < kRefusalsToldEvery) {
+    ++refusals_untold_;
+    return;
+  }
   refusal_told_at_ = now;
-  parts_.loop.parts().log.warn("request_refused",
-                               {{"peer", request.peer_address}, {"error", error.describe()}});
+  parts_.loop.parts().log.warn("request_refused", {{"peer", request.peer_address},
+                                                   {"error", error.describe()},
+                                                   {"untold_before", refusals_untold_}});
+  refusals_untold_ = 0;
 }
 
 Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
@@ -143,11 +155,13 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
     co_return refused;
   }
   if (call.caller.role < route->role) {
-    co_return refusal(fail(ErrorKind::forbidden,
-                           fmt::format("{} is {}, and this needs {}", call.caller.name,
-                                       to_string(call.caller.role), to_string(route->role)),
-                           "Ask with a token of that role, or on the daemon's own machine.")
-                          .value());
+    const Error error = fail(ErrorKind::forbidden,
+                             fmt::format("{} is {}, and this needs {}", call.caller.name,
+                                         to_string(call.caller.role), to_string(route->role)),
+                             "Ask with a token of that role, or on the daemon's own machine.")
+                            .value();
+    note_refused(request, error);
+    co_return refusal(error);
   }
   if (!parts_.loop.has_recovered() && route->kind != Route::kEarly) {
     co_return refusal(fail(ErrorKind::unavailable,

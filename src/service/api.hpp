@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ class Api : public HttpHandler {
   explicit Api(Parts parts) : parts_(std::move(parts)) {}
 
   Task<HttpServerResponse> handle(HttpServerRequest request) override;
+  [[nodiscard]] HttpServerResponse answer_unreadable(int status,
+                                                     const std::string& why) const override;
 
   /// Every route, as an OpenAPI 3.1 document.
   [[nodiscard]] static Node openapi();
@@ -76,6 +79,7 @@ class Api : public HttpHandler {
 
   Parts parts_;
   std::optional<TimePoint> refusal_told_at_;
+  long refusals_untold_ = 0;                                 // Since then.
   std::shared_ptr<int> streams_ = std::make_shared<int>(0);  // That are open.
 };
 

@@ -148,10 +148,13 @@ Task<Result<Node>> Api::order_instance(Call* call) {
 }
 
 Task<Result<Node>> Api::interrupt_instance(Call* call, InstanceId id) {
-  const bool is_kept = parts_.loop.fleet().find(id)->is_protected;
+  const Instance& known = *parts_.loop.fleet().find(id);
+  const bool is_kept = known.is_protected || !known.lease.empty();
   if (is_kept && call->text("force") != "true") {
-    co_return fail(ErrorKind::conflict, fmt::format("{} is protected", id.value()),
-                   "Say --yes (force=true) to interrupt it all the same.");
+    co_return fail(
+        ErrorKind::conflict,
+        fmt::format("{} {}", id.value(), known.is_protected ? "is protected" : "runs a job"),
+        "Say --yes (force=true) to interrupt it all the same.");
   }
   const std::string given = call->query.contains("notice") ? call->text("notice") : "2m";
   const std::optional<Duration> notice = parse_duration(given);
@@ -163,9 +166,9 @@ Task<Result<Node>> Api::interrupt_instance(Call* call, InstanceId id) {
       "interruption_drilled",
       {{"instance_id", id}, {"by", call->caller.name}, {"notice", format_duration(*notice)}});
   const TimePoint ends_at = parts_.loop.parts().clock.now() + *notice;
-  Task<> noticing = parts_.loop.submit(InterruptionNoticed{id, ends_at});
+  parts_.loop.take_back_at(ends_at, id, call->caller.name);
+  Task<> noticing = parts_.loop.submit(InterruptionNoticed{id, ends_at, call->caller.name});
   co_await std::move(noticing);
-  parts_.loop.take_back_after(*notice, id, call->caller.name);
   co_return instances_document({id});
 }
 

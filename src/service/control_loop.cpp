@@ -70,12 +70,12 @@ Task<> ControlLoop::submit(FleetEvent event) {
   while (!waiting->is_done) co_await waiting->done.wait();
 }
 
-void ControlLoop::take_back_after(Duration notice, InstanceId id, std::string by) {
-  tasks_.spawn(take_back(notice, std::move(id), std::move(by)));
+void ControlLoop::take_back_at(TimePoint ends_at, InstanceId id, std::string by) {
+  tasks_.spawn(take_back(ends_at, std::move(id), std::move(by)));
 }
 
-Task<> ControlLoop::take_back(Duration notice, InstanceId id, std::string by) {
-  co_await parts_.clock.sleep(notice);
+Task<> ControlLoop::take_back(TimePoint ends_at, InstanceId id, std::string by) {
+  co_await parts_.clock.sleep(std::max<Duration>(ends_at - parts_.clock.now(), Duration{}));
   post(InstanceOrdered{std::move(id), InstanceOrder::taken_back, std::move(by)});
 }
 

@@ -85,9 +85,9 @@ class ControlLoop {
   Task<> submit(FleetEvent event);
   /// Hands an event over and does not wait.
   void post(FleetEvent event);
-  /// The end of a drill of `by`: after `notice` the instance ends as if the cloud took it back,
-  /// unless it did so by itself, or this process has.
-  void take_back_after(Duration notice, InstanceId id, std::string by);
+  /// The end of a drill of `by`: then the instance ends as if the cloud took it back, unless it did
+  /// so by itself, or this process has ended.
+  void take_back_at(TimePoint ends_at, InstanceId id, std::string by);
 
   [[nodiscard]] const Controller& controller() const { return controller_; }
   [[nodiscard]] const Fleet& fleet() const { return controller_.fleet(); }
@@ -141,7 +141,7 @@ class ControlLoop {
   Task<> terminate_forever();
   Task<> terminate_batch(std::vector<InstanceId> ids);
   Task<> switch_forever();
-  Task<> take_back(Duration notice, InstanceId id, std::string by);
+  Task<> take_back(TimePoint ends_at, InstanceId id, std::string by);
   Task<> report(LeaseId id);
   Task<> keep(InstanceId id);
   [[nodiscard]] SeenInstance seen_of(const CloudInstance& instance) const;

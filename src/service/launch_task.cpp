@@ -71,6 +71,10 @@ Task<LaunchAnswered> ControlLoop::ask_for_launch(IntentId id, FrozenCall call,
                     {{"intent_id", id}, {"error", answer.error().describe()}});
     co_await parts_.clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, kPauseMax);
+    // What it has made was found without its answer.
+    const Intent* intent = fleet().find(id);
+    const bool is_found = intent == nullptr || intent->state != IntentState::open;
+    if (is_found) co_return LaunchAnswered{id, {}, {}, {}};
   }
 }
 

@@ -45,6 +45,7 @@ Task<> MachineKeeper::work() {
   if (!order) co_return;
   const Lease* held = loop_.fleet().find(lease);
   if (held == nullptr || held->state == LeaseState::reported) co_return;
+  bool has_job_begun = false;
   if (held->state == LeaseState::accepted) {
     if (held->is_cancelled) {
       Task<> telling = loop_.submit(LeaseFinished{lease, JobOutcome::cancelled, 0, held->reason});
@@ -56,17 +57,25 @@ Task<> MachineKeeper::work() {
     co_await std::move(telling);
   } else {
     Task<bool> looking = has_begun(lease);
-    if (!co_await std::move(looking)) {
-      // Its limit does not run while nobody could start it.
-      Task<> telling = loop_.submit(LeaseStarting{lease});
+    has_job_begun = co_await std::move(looking);
+    held = loop_.fleet().find(lease);
+    if (held == nullptr || held->state != LeaseState::started) co_return;
+    // Its limit does not run while nobody could start it.
+    FleetEvent told = LeaseStarting{lease};
+    if (held->is_cancelled) told = LeaseFinished{lease, JobOutcome::cancelled, 0, held->reason};
+    if (!has_job_begun) {
+      Task<> telling = loop_.submit(std::move(told));
       co_await std::move(telling);
     }
   }
   held = loop_.fleet().find(lease);
   if (held == nullptr || held->state != LeaseState::started) co_return;
-  const Duration gone_by = loop_.parts().clock.now() - held->started_at;
   const Duration limit = time_limit(*held);
-  const Duration rest = std::max(limit - gone_by, std::min(limit, kCatchUp));
+  Duration rest = limit;
+  if (has_job_begun) {
+    rest -= loop_.parts().clock.now() - held->started_at;
+    rest = std::max(rest, std::min(limit, kCatchUp));
+  }
   std::optional<JobResult> result;
   Task<> working = [](MachineKeeper* self, LeaseId id, WorkOrder todo,
                       std::optional<JobResult>* to) -> Task<> {

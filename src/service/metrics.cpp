@@ -175,7 +175,8 @@ std::string Metrics::text(const Controller& controller, TimePoint now,
   }
   head(out, "muster_usd_today", "gauge", "What instances have cost today (UTC), as far as known.");
   out += fmt::format("muster_usd_today {:.4f}\n", fleet.usd_spent(now));
-  head(out, "muster_api_refused_total", "counter", "Requests by nobody who may ask, by why.");
+  head(out, "muster_api_refused_total", "counter",
+       "Requests by those who may not make them, by why.");
   for (const auto& [why, count] : refused_)
     out += fmt::format("muster_api_refused_total{{why=\"{}\"}} {}\n", why, count);
   head(out, "muster_store_failing", "gauge", "1 while the store cannot be written.");

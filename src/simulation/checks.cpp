@@ -76,6 +76,7 @@ void Checks::look() {
   looked_at_launches_ = launches_;
   if (world_.now() - looked_at_ < kLookEvery) return;
   looked_at_ = world_.now();
+  if (!excused_.empty()) look_for_excess();
   count_money();
   look_for_leaks();
   look_for_lost_jobs();
@@ -238,15 +239,23 @@ void Checks::look_for_excess() {
   // A store that was lost forgets launches that are on their way: what stands then, may stand.
   const bool is_excused = store_lost_at_ && world_.now() - *store_lost_at_ < 6min;
   const auto check = [&](const std::string& what, int count, int most, const char* unit) {
-    int& excused = excused_[what + unit];
-    excused = is_excused ? count : std::min(excused, count);
-    if (count <= most || count <= excused) return;
+    const std::string key = what + unit;
+    if (count <= most) {
+      excused_.erase(key);
+      return;
+    }
+    if (is_excused) excused_[key] = count;
+    const auto excused = excused_.find(key);
+    if (excused != excused_.end() && count <= excused->second) {
+      excused->second = count;
+      return;
+    }
     world_.violate("I6", fmt::format("{} has {} {}, and may have {}", what, count, unit, most));
   };
-  for (const auto& [name, count] : alive) {
-    const auto pool = config_.pools.find(std::string(name));
-    if (pool == config_.pools.end()) continue;
-    check("pool " + std::string(name), count, pool->second.max_instances, "instances");
+  for (const auto& [name, pool] : config_.pools) {
+    const auto found = alive.find(name);
+    check("pool " + name, found == alive.end() ? 0 : found->second, pool.max_instances,
+          "instances");
   }
   const Limits& limits = config_.limits;
   if (limits.vcpus > 0) check("the cluster", vcpus, limits.vcpus, "vCPUs");
@@ -267,7 +276,8 @@ void Checks::terminating(const std::vector<std::string>& ids) {
       if (may_end) continue;
       // Unreachable for longer than anybody waits is as good as broken.
       const bool was_cut = world_.now() - disturbed_at_ < kDecided;
-      const bool is_drill = world_.drilled.contains(host->second.id);
+      const auto drill = world_.drilled.find(host->second.id);
+      const bool is_drill = drill != world_.drilled.end() && world_.now() >= drill->second;
       if (was_cut || is_drill || given_up_.contains(host->second.id)) continue;
       world_.violate("I4", fmt::format("{} was ended under job {}", id, run.job));
     }
@@ -296,8 +306,11 @@ void Checks::look_for_leaks() {
 
 /// I3: every job that waits is known, with the reason for which it waits.
 void Checks::look_for_lost_jobs() {
-  if (!has_been_quiet(kSettled)) return unknown_since_.clear();
-  if (fleet_ == nullptr) return unknown_since_.clear();
+  if (!has_been_quiet(kSettled) || fleet_ == nullptr) {
+    unknown_since_.clear();
+    looked_at_changes_ = -1;
+    return;
+  }
   const auto& demand = fleet_->demand();
   const bool is_all_said = std::all_of(demand.begin(), demand.end(), [](const auto& one) {
     return one.second.reason.cause != WaitCause::none;
@@ -305,7 +318,6 @@ void Checks::look_for_lost_jobs() {
   // What was fine, and has not changed since, is fine.
   const long changes = changes_ + world_.job_changes;
   if (is_all_said && unknown_since_.empty() && changes == looked_at_changes_) return;
-  looked_at_changes_ = changes;
   const auto has_reason = [&](const Job& job) {
     const auto group = demand.find(key_of(job));
     return group != demand.end() && group->second.jobs.contains({job.queued_at, job.id}) &&
@@ -329,6 +341,7 @@ void Checks::look_for_lost_jobs() {
                                      known == nullptr ? "nothing knows it" : "nothing says why"));
     unknown_since_[id] = world_.now();
   }
+  looked_at_changes_ = unknown_since_.empty() ? changes : -1;
 }
 
 /// What the process says of a job, for people.

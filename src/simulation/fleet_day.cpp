@@ -334,9 +334,11 @@ class Day {
   void give_orders() {
     const bool drains = process_dice_.hits(0.5);
     const PoolName pool = config_.pools.begin()->second.name;
-    ordered_at_ = world_.now();
-    world_.trace("pool ordered", pool.value(), drains ? "drain" : "pause");
-    loop_->post(PoolOrdered{pool, drains ? PoolMode::draining : PoolMode::paused, "ann", "test"});
+    if (process_dice_.hits(0.7)) {
+      ordered_at_ = world_.now();
+      world_.trace("pool ordered", pool.value(), drains ? "drain" : "pause");
+      loop_->post(PoolOrdered{pool, drains ? PoolMode::draining : PoolMode::paused, "ann", "test"});
+    }
     const auto& instances = loop_->fleet().instances();
     if (instances.empty()) return;
     auto one = instances.begin();
@@ -345,9 +347,10 @@ class Day {
     if (drains) {
       loop_->post(InstanceOrdered{one->first, InstanceOrder::drained, "ann"});
     } else {
-      world_.drilled.insert(one->first);
-      loop_->post(InterruptionNoticed{one->first, loop_->parts().clock.now() + kNotice});
-      loop_->take_back_after(kNotice, one->first, "ann");
+      const TimePoint ends_at = loop_->parts().clock.now() + kNotice;
+      world_.drilled.emplace(one->first, world_.now() + kNotice);
+      loop_->post(InterruptionNoticed{one->first, ends_at, "ann"});
+      loop_->take_back_at(ends_at, one->first, "ann");
     }
   }
 

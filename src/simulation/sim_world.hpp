@@ -125,7 +125,7 @@ class SimWorld {
   std::map<std::string, SimJob> jobs;
   std::map<std::string, SimJob*> current_jobs;  ///< Those that listings show.
   std::map<InstanceId, SimHost> hosts;
-  std::set<InstanceId> drilled;  ///< People had them taken back.
+  std::map<InstanceId, Duration> drilled;  ///< When people have them taken back.
   std::vector<Violation> violations;
   Duration wall_ahead{};               ///< What the process's machine shows beyond the true time.
   std::map<std::string, Alive> alive;  ///< Instances that cost money, stopped ones too.

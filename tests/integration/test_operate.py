@@ -114,12 +114,35 @@ def test_shells_complete_ids(daemon):
     job = submit(daemon)
     script = """source <(muster completion bash)
     ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; echo "${COMPREPLY[@]}"; }
-    ask muster job show sub; ask muster pool pause pl; ask muster instances --pool o; ask muster pools pl"""
+    ask muster job show sub; ask muster explain job; ask muster pool pause pl; ask muster instances --pool o
+    ask muster pools pl; ask muster pool pause x pl; ask muster logs --step sub"""
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=daemon.folder,
                           env={**daemon.environment, "PATH": f"{BIN}:{os.environ['PATH']}"})
-    assert done.stdout.splitlines() == [f"submit/{job}", "plain", "other", ""], done.stderr
+    assert done.stdout.splitlines() == [f"submit/{job}", job, "plain", "other", "", "", ""], done.stderr
     daemon.stop()
     assert ask(daemon, "complete-ids", "jobs") == "" and "complete-ids" not in ask(daemon, "--help")
+
+
+def test_a_shell_expands_nothing_that_a_daemon_says(tmp_path):
+    """Whatever answers at MUSTER_URL, or stands in for muster, is compared with what was typed, and no more."""
+    (tmp_path / "muster").write_text("#!/bin/sh\necho 'pl$(touch evil)*'\n")
+    (tmp_path / "muster").chmod(0o755)
+    script = f"""source <({BIN}/muster completion bash)
+    COMP_WORDS=(muster pool pause pl); COMP_CWORD=3; _muster; printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.stdout == "pl$(touch evil)*\n" and not (tmp_path / "evil").exists(), done.stderr
+
+
+def test_a_shell_expands_nothing_that_a_daemon_says(tmp_path):
+    """Whatever answers at MUSTER_URL, or stands in for muster, is compared with what was typed, and no more."""
+    (tmp_path / "muster").write_text("#!/bin/sh\necho 'pl$(touch evil)*'\n")
+    (tmp_path / "muster").chmod(0o755)
+    script = f"""source <({BIN}/muster completion bash)
+    COMP_WORDS=(muster pool pause pl); COMP_CWORD=3; _muster; printf '%s\\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.stdout == "pl$(touch evil)*\n" and not (tmp_path / "evil").exists(), done.stderr
 
 
 def test_instances_are_drained_protected_and_terminated(daemon, processes):
@@ -144,7 +167,8 @@ def test_instances_are_drained_protected_and_terminated(daemon, processes):
 def test_the_configuration_is_reloaded_or_kept(daemon):
     whole = (daemon.folder / "muster.yml").read_text()
     daemon.configure(whole.replace("max_instances: 20", "max_instances: many"))
-    assert "E0301" in ask(daemon, "config", "reload", code=2)
+    said = ask(daemon, "config", "reload", code=2)
+    assert "E0301" in said and "muster.yml:" in said and "nothing was changed" in said
     assert '"limit": 20' in ask(daemon, "pools", "--json")
     daemon.configure(whole.replace("max_instances: 20", "max_instances: 7"))
     ask(daemon, "config", "reload")
@@ -212,6 +236,9 @@ def test_every_route_of_the_description_answers_and_refuses_what_is_wrong(daemon
     for method, target, body, expected in wrong:
         status, answer = request(daemon, method, target, body)
         assert status == expected, (target, body, answer)
+    for text, expected in (("nonsense\r\n\r\n", 400), ("POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413)):
+        status, answer = http(daemon, text)
+        assert status == expected and json.loads(answer)["schema"] == "muster.error/1", answer
     assert "paused" not in ask(daemon, "pools")
 
 

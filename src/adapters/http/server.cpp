@@ -194,9 +194,7 @@ Task<> Server::converse(asio::generic::stream_protocol::socket socket, Ends ends
     bool keeps_alive = false;
     bool is_head = false;
     if (error) {
-      answer.status = status_of(error);
-      answer.headers = {{"Content-Type", "text/plain"}};
-      answer.body = fmt::format("{}\n", error.message());
+      answer = handler_.answer_unreadable(status_of(error), error.message());
     } else {
       keeps_alive = parser.get().keep_alive();
       is_head = parser.get().method() == beast::http::verb::head;
