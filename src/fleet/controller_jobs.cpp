@@ -123,14 +123,22 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
     return;
   }
   const Instance* instance = fleet_.find(listed.instance);
+  // Known from the store alone, which may be older than the claim.
+  const bool is_to_be_stopped = instance != nullptr && instance->phase == InstancePhase::stopping &&
+                                instance->contact_at == TimePoint{};
   const bool can_have_it =
       instance != nullptr && instance->lease.empty() &&
       (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
-       instance->phase == InstancePhase::idle);
+       instance->phase == InstancePhase::idle || is_to_be_stopped);
+  // What ran there does not any more, and nobody starts it again.
+  const bool was_stopped =
+      instance != nullptr && !can_have_it &&
+      (instance->phase == InstancePhase::stopping || instance->phase == InstancePhase::stopped ||
+       instance->phase == InstancePhase::starting);
   UnplacedClaim& claim =
       unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second;
   claim.job = listed;
-  if (!can_have_it && now - claim.since < kClaimGrace) {
+  if (!can_have_it && !was_stopped && now - claim.since < kClaimGrace) {
     // Its machine may not have been found yet. Until then it is nobody else's.
     if (fleet_.find(id) != nullptr) fleet_.remove(id);
     return;
@@ -155,7 +163,10 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   ++changed.lease_count;
   const LeaseId lease_id = lease.id;
   fleet_.add(std::move(lease));
-  if (!can_have_it) return finish(lease_id, JobOutcome::lost, 0, "its machine is gone", now);
+  if (!can_have_it) {
+    return finish(lease_id, JobOutcome::lost, 0,
+                  was_stopped ? "its machine was stopped" : "its machine is gone", now);
+  }
   fleet_.move(job.id, JobState::running, now);
   const InstanceId at = instance->id;
   fleet_.move(at, InstancePhase::busy, now);

@@ -514,6 +514,34 @@ TEST_F(ControllerTest, TakesUpAClaimThatItHasForgotten) {
   EXPECT_EQ(controller->fleet().find(LeaseId("lea-9"))->state, LeaseState::started);
 }
 
+TEST_F(ControllerTest, AClaimOutweighsAnOldStoreAndNotAMachineThatWasStopped) {
+  for (const bool is_contacted : {false, true}) {
+    start();
+    FleetSnapshot old;
+    Instance stopping;
+    stopping.id = InstanceId("i-9");
+    stopping.pool = PoolName("linux");
+    stopping.phase = InstancePhase::stopping;
+    stopping.launched_at = stopping.phase_since = now - 1h;
+    old.instances = {stopping};
+    controller->restore(old, now, {});
+    if (is_contacted) controller->apply(MachineSeen{stopping.id}, now);
+    CiJob job;
+    job.id = "j";
+    job.labels = {"linux"};
+    job.state = CiJobState::claimed;
+    job.lease = LeaseId("lea-9");
+    job.instance = stopping.id;
+    job.queued_at = now;
+    listed = {job};
+    list();
+    EXPECT_EQ(controller->fleet().find(stopping.id)->phase,
+              is_contacted ? InstancePhase::stopping : InstancePhase::busy);
+    const Lease* lease = controller->fleet().find(LeaseId("lea-9"));
+    EXPECT_EQ(lease->state, is_contacted ? LeaseState::reported : LeaseState::started);
+  }
+}
+
 TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {
   start();
   CiJob job;

@@ -436,7 +436,9 @@ void Planner::replace_old(const SizedPool& at, const Pool& pool) {
       const TimePoint due = instance.launched_at + pool.max_age;
       const bool is_old = has_age && now_ >= due;
       if (has_age && !is_old) may_change_at(due);
-      if ((!is_other && !is_old) || instance.is_protected) continue;
+      const bool is_unknown =
+          instance.phase == InstancePhase::idle && instance.contact_at == TimePoint{};
+      if ((!is_other && !is_old) || instance.is_protected || is_unknown) continue;
       if (oldest && oldest->first <= since) break;
       oldest = {since, id};
       why = is_old ? "is older than max_age" : "its pool's image or settings have changed";

@@ -48,6 +48,7 @@ constexpr std::array kPhaseMoves{
     Move<P>{P::busy, P::gone},
     Move<P>{P::draining, P::terminating},
     Move<P>{P::draining, P::gone},
+    Move<P>{P::stopping, P::busy},
     Move<P>{P::stopping, P::stopped},
     Move<P>{P::stopping, P::terminating},
     Move<P>{P::stopping, P::gone},

@@ -167,6 +167,8 @@ Task<> ControlLoop::ask_forever(CiServer* source) {
     Task<> telling = submit(std::move(listed));
     co_await std::move(telling);
     if (was_first && has_listed_sources()) {
+      has_taken_claims_ = true;
+      switch_wanted_.notify_all();
       // Those that waited to know who claims their machine.
       for (const auto& [id, keeper] : keepers_) keeper->changed.notify_all();
     }
@@ -344,7 +346,9 @@ Task<> ControlLoop::switch_forever() {
     for (const auto& [id, instance] : fleet().instances()) {
       const bool is_asked = switched_.contains({id, instance.phase_since});
       if (is_asked) continue;
-      if (instance.phase == InstancePhase::stopping) to_stop.push_back(id);
+      // What only the store says of it may be older than the job that it has.
+      const bool may_stop = instance.contact_at != TimePoint{} || has_taken_claims_;
+      if (instance.phase == InstancePhase::stopping && may_stop) to_stop.push_back(id);
       if (instance.phase == InstancePhase::starting) to_start.push_back(id);
     }
     if (to_stop.empty() && to_start.empty()) {

@@ -326,6 +326,7 @@ Task<Status> SimCloud::stop(std::vector<InstanceId> ids, bool hibernates) {
     if (world_.strikes(25, 0.5)) return fail(ErrorKind::conflict, "not in a state to be stopped");
     std::vector<std::string> names;
     for (const InstanceId& id : ids) names.push_back(id.value());
+    if (world_.watcher != nullptr) world_.watcher->terminating(names);
     const auto done =
         world_.model.stop_instances(names, hibernates, false, ec2model::Gate{}, world_.clock.now());
     if (!done) return tl::unexpected<Error>(error_of(done.error()));
