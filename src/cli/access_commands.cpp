@@ -37,8 +37,13 @@ void print_tokens(const Node& document) {
   if (const Node* tokens = document.find("tokens")) {
     for (const Node& one : tokens->items) {
       const std::string expires = one.text_at({"expires_at"});
+      const auto at = parse_iso8601(expires);
+      const bool is_over =
+          at && *at <= std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
       table.add({one.text_at({"name"}), one.text_at({"role"}),
-                 expires.empty() ? "never" : expires.substr(0, 10),
+                 is_over           ? "has expired"
+                 : expires.empty() ? "never"
+                                   : expires.substr(0, 10),
                  one.text_at({"created_at"}).substr(0, 10), one.text_at({"created_by"})});
     }
   }

@@ -12,7 +12,6 @@
 namespace muster {
 namespace {
 
-constexpr std::size_t kReasonBytesMax = 500;
 constexpr Duration kRefusalsToldEvery = std::chrono::seconds{10};
 
 int status_of(ErrorKind kind) {

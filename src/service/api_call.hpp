@@ -17,6 +17,8 @@ constexpr std::string_view kApiPrefix = "/api/v1";
 /// Of lists, unless they are asked for otherwise, and at most.
 constexpr long long kPageDefault = 1000;
 constexpr long long kPageMax = 100'000;
+/// Of what people give as a reason.
+constexpr std::size_t kReasonBytesMax = 500;
 
 /// The parts of a path that begins with a slash.
 [[nodiscard]] std::vector<std::string> segments_of(std::string_view path);

@@ -134,10 +134,10 @@ Task<Result<Node>> Api::order_instance(Call* call) {
     const Lease* lease = has_job ? parts_.loop.fleet().find(known->lease) : nullptr;
     co_return fail(
         ErrorKind::conflict,
-        lease != nullptr
-            ? fmt::format("{} runs {}, which would be lost", id->value(), lease->job.value())
-            : fmt::format("{} is protected", id->value()),
-        lease != nullptr
+        lease != nullptr ? fmt::format("{} runs {}, which would be lost{}", id->value(),
+                                       lease->job.value(), is_kept ? ", and is protected" : "")
+                         : fmt::format("{} is protected", id->value()),
+        lease != nullptr && !is_kept
             ? "Say --yes (force=true) to end it all the same, or: muster instance drain " +
                   id->value()
             : "Say --yes (force=true) to end it all the same.");

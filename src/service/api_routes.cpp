@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "service/api_call.hpp"
 
@@ -194,49 +195,194 @@ const std::vector<Api::Route>& Api::routes() {
   return kRoutes;
 }
 
+namespace {
+
+Node typed(const char* type) {
+  Node schema = Node::mapping();
+  schema.set("type", Node::string(type));
+  return schema;
+}
+
+Node one_of(std::initializer_list<const char*> values) {
+  Node schema = typed("string");
+  Node words = Node::sequence();
+  for (const char* value : values) words.items.push_back(Node::string(value));
+  schema.set("enum", std::move(words));
+  return schema;
+}
+
+Node one_of(const std::vector<std::string_view>& values) {
+  Node schema = typed("string");
+  Node words = Node::sequence();
+  for (const std::string_view value : values) {
+    words.items.push_back(Node::string(std::string(value)));
+  }
+  schema.set("enum", std::move(words));
+  return schema;
+}
+
+/// What the values of a parameter may be.
+Node schema_of(std::string_view name) {
+  if (name == "limit" || name == "after" || name == "wait" || name == "offset") {
+    Node schema = typed("integer");
+    schema.set("minimum", Node::number(0));
+    return schema;
+  }
+  if (name == "force") return one_of({"true", "false"});
+  if (name == "role") return one_of({"viewer", "operator", "admin"});
+  if (name == "state") {
+    return one_of({"open", "queued", "leased", "running", "finished", "dropped"});
+  }
+  if (name == "phase") {
+    const auto& names = instance_graph().names;
+    return one_of(std::vector<std::string_view>(names.begin(), names.end()));
+  }
+  return typed("string");
+}
+
+Node order_schema(bool is_of_pool) {
+  if (is_of_pool) return one_of({"pause", "drain", "resume"});
+  return one_of({"drain", "terminate", "protect", "unprotect", "interrupt"});
+}
+
+Node parameter(std::string_view name, const char* place, Node schema) {
+  Node one = Node::mapping();
+  one.set("name", Node::string(std::string(name))).set("in", Node::string(place));
+  one.set("required", Node::boolean(std::string_view(place) == "path"));
+  one.set("schema", std::move(schema));
+  return one;
+}
+
+Node object(std::vector<std::pair<std::string, Node>> members,
+            const std::vector<std::string>& required) {
+  Node properties = Node::mapping();
+  for (auto& [name, schema] : members) properties.set(name, std::move(schema));
+  Node schema = typed("object");
+  schema.set("properties", std::move(properties));
+  if (required.empty()) return schema;
+  Node names = Node::sequence();
+  for (const std::string& name : required) names.items.push_back(Node::string(name));
+  schema.set("required", std::move(names));
+  return schema;
+}
+
+Node constant(std::string_view text) {
+  Node schema = typed("string");
+  schema.set("const", Node::string(std::string(text)));
+  return schema;
+}
+
+Node content(const char* type, Node schema) {
+  Node media = Node::mapping();
+  media.set("schema", std::move(schema));
+  Node types = Node::mapping();
+  types.set(type, std::move(media));
+  return types;
+}
+
+Node reference(const char* kind, const char* name) {
+  Node node = Node::mapping();
+  node.set("$ref", Node::string(fmt::format("#/components/{}/{}", kind, name)));
+  return node;
+}
+
+Node reason_schema() {
+  Node reason = typed("string");
+  reason.set("maxLength", Node::number(static_cast<long long>(kReasonBytesMax)));
+  Node schema = object({{"reason", std::move(reason)}}, {});
+  schema.set("additionalProperties", Node::boolean(false));
+  return schema;
+}
+
+Node answer_of(std::string_view schema) {
+  Node answer = Node::mapping();
+  const bool is_document = schema.starts_with("muster.");
+  std::string what = schema.empty() ? "This document" : std::string(schema);
+  if (is_document) what = fmt::format("A {} document", schema);
+  answer.set("description", Node::string(what));
+  if (is_document) {
+    answer.set("content",
+               content("application/json", object({{"schema", constant(schema)}}, {"schema"})));
+  } else {
+    const std::string type = schema.empty() ? "application/json" : std::string(schema);
+    answer.set("content",
+               content(type.c_str(), schema.empty() ? typed("object") : typed("string")));
+  }
+  return answer;
+}
+
+Node refusal_response() {
+  Node error = object({{"code", typed("string")},
+                       {"page", typed("string")},
+                       {"message", typed("string")},
+                       {"remedy", typed("string")}},
+                      {"code", "message", "remedy"});
+  Node schema = object({{"schema", constant("muster.error/1")}, {"error", std::move(error)}},
+                       {"schema", "error"});
+  Node answer = Node::mapping();
+  answer.set("description", Node::string("Why it is refused, and the remedy"));
+  answer.set("content", content("application/json", std::move(schema)));
+  return answer;
+}
+
+}  // namespace
+
 Task<Result<Node>> Api::describe(Call* call) {
   static_cast<void>(call);
   co_return openapi();
 }
 
 Node Api::openapi() {
-  Node paths = Node::mapping();
   std::map<std::string, Node> by_path;
   for (const Route& route : routes()) {
     Node operation = Node::mapping();
     operation.set("summary", Node::string(std::string(route.summary)));
     Node parameters = Node::sequence();
-    const auto add = [&](const std::string& name, const char* place, bool is_required) {
-      Node schema = Node::mapping();
-      schema.set("type", Node::string("string"));
-      Node one = Node::mapping();
-      one.set("name", Node::string(name)).set("in", Node::string(place));
-      one.set("required", Node::boolean(is_required)).set("schema", std::move(schema));
-      parameters.items.push_back(std::move(one));
-    };
     for (const std::string& part : segments_of(route.path)) {
-      if (part.starts_with('{')) add(part.substr(1, part.size() - 2), "path", true);
+      if (!part.starts_with('{')) continue;
+      const std::string name = part.substr(1, part.size() - 2);
+      const bool is_of_pool = route.path.starts_with("/pools");
+      parameters.items.push_back(
+          parameter(name, "path", name == "order" ? order_schema(is_of_pool) : schema_of(name)));
     }
-    for (const std::string_view name : route.query) add(std::string(name), "query", false);
+    for (const std::string_view name : route.query) {
+      parameters.items.push_back(parameter(name, "query", schema_of(name)));
+    }
     if (!parameters.items.empty()) operation.set("parameters", std::move(parameters));
-    Node fine = Node::mapping();
-    std::string what = route.schema.empty() ? "This document" : std::string(route.schema);
-    if (route.schema.starts_with("muster.")) what = fmt::format("A {} document", route.schema);
-    fine.set("description", Node::string(what));
-    Node wrong = Node::mapping();
-    wrong.set("description", Node::string("A muster.error/1 document"));
+    if (route.kind == Route::kReason) {
+      Node body = Node::mapping();
+      body.set("required", Node::boolean(false));
+      body.set("content", content("application/json", reason_schema()));
+      operation.set("requestBody", std::move(body));
+    }
     Node responses = Node::mapping();
-    responses.set("200", std::move(fine)).set("default", std::move(wrong));
+    responses.set("200", answer_of(route.schema)).set("default", reference("responses", "refusal"));
     operation.set("responses", std::move(responses));
     operation.set("x-muster-role", Node::string(to_string(route.role)));
     Node& item = by_path.try_emplace(std::string(route.path), Node::mapping()).first->second;
     item.set(route.method == "GET" ? "get" : "post", std::move(operation));
   }
+  Node paths = Node::mapping();
   for (auto& [path, item] : by_path) paths.set(std::string(kApiPrefix) + path, std::move(item));
   Node info = Node::mapping();
   info.set("title", Node::string("muster")).set("version", Node::string(MUSTER_VERSION));
   Node document = Node::mapping();
   document.set("openapi", Node::string("3.1.0")).set("info", std::move(info));
+  Node bearer = Node::mapping();
+  bearer.set("type", Node::string("http")).set("scheme", Node::string("bearer"));
+  bearer.set("description",
+             Node::string("A token of `muster token create`; the local socket needs none."));
+  Node schemes = Node::mapping();
+  schemes.set("token", std::move(bearer));
+  Node refusals = Node::mapping();
+  refusals.set("refusal", refusal_response());
+  Node components = Node::mapping();
+  components.set("securitySchemes", std::move(schemes)).set("responses", std::move(refusals));
+  Node with_token = Node::mapping();
+  with_token.set("token", Node::sequence());
+  Node security = Node::sequence();
+  security.items = {Node::mapping(), std::move(with_token)};
+  document.set("security", std::move(security)).set("components", std::move(components));
   document.set("paths", std::move(paths));
   return document;
 }

@@ -107,6 +107,7 @@ def test_an_expired_token_is_refused_and_who_guesses_is_slowed_down(daemon):
     assert ask(daemon, "GET", "/status", token)[0] == 200
     until(lambda: ask(daemon, "GET", "/status", token)[0] == 401, 10, "its end")
     assert "token brief has expired" in ask(daemon, "GET", "/status", token)[1]
+    assert "has expired" in daemon.muster("token", "list").stdout
     good = make_token(daemon, "good", "viewer")
     statuses = [ask(daemon, "GET", "/status", f"mus_{number:064}")[0] for number in range(15)]
     assert statuses[-1] == 429 and 401 in statuses

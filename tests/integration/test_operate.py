@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 
+import openapi_spec_validator
 import pytest
 
 from conftest import BIN, until
@@ -201,8 +202,10 @@ def request(daemon, method, path, body=""):
 
 def test_every_route_of_the_description_answers_and_refuses_what_is_wrong(daemon):
     status, body = request(daemon, "GET", "/api/v1/openapi.json")
+    openapi_spec_validator.validate(json.loads(body))
     paths = json.loads(body)["paths"]
     assert status == 200 and len(paths) >= 12
+    assert paths["/api/v1/pools/{pool}/{order}"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     filled = {"job": "nobody", "pool": "nobody", "instance": "i-0", "order": "pause", "step": "s", "token": "nobody"}
     for path, item in paths.items():
         for method in item:
@@ -220,6 +223,10 @@ def test_every_route_of_the_description_answers_and_refuses_what_is_wrong(daemon
                 assert status == 404 and json.loads(body)["error"]["remedy"], (method, target, body)
             else:
                 assert status == 200, (method, target, body)
+                said = item[method]["responses"]["200"]["content"]
+                if "application/json" in said and "properties" in said["application/json"]["schema"]:
+                    wanted = said["application/json"]["schema"]["properties"]["schema"]["const"]
+                    assert json.loads(body)["schema"] == wanted, (target, body)
             status, body = request(daemon, method.upper(), target + "?nonsense=1")
             assert status == 400 and json.loads(body)["schema"] == "muster.error/1", target
         status, _ = request(daemon, "DELETE", path.format(**filled))
