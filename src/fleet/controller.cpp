@@ -113,9 +113,11 @@ void Controller::on(const MachineReady& event, TimePoint now) {
     changed.reason = "found with a job that nobody claims";
     return fleet_.move(id, InstancePhase::draining, now);
   }
+  const bool is_taken = instance->taken_back_at > now && !event.is_used;
+  if (is_taken && phase == InstancePhase::idle) return terminate(id, instance->reason, now);
   if (!is_coming) return;
   market_.boot_worked(instance->pool);
-  if (!event.is_used && instance->taken_back_at > now) return terminate(id, instance->reason, now);
+  if (is_taken) return terminate(id, instance->reason, now);
   if (!event.is_used) return fleet_.move(id, InstancePhase::idle, now);
   // A job was there, and nobody says which: it goes when that has ended.
   changed.job_count = std::max(changed.job_count, 1);
@@ -197,10 +199,11 @@ void Controller::on(const InterruptionNoticed& event, TimePoint now) {
   const bool is_coming = instance->phase == InstancePhase::pending ||
                          instance->phase == InstancePhase::booting ||
                          instance->phase == InstancePhase::starting;
-  // One that was found while it came up may have a job that nobody knows of yet.
-  const bool may_have_job = instance->phase == InstancePhase::busy ||
-                            instance->phase == InstancePhase::draining ||
-                            (is_coming && instance->is_adopted);
+  // So may one that was found while it came up, or that only the store knows.
+  const bool is_unknown = instance->contact_at == TimePoint{};
+  const bool may_have_job =
+      instance->phase == InstancePhase::busy || instance->phase == InstancePhase::draining ||
+      (is_coming && instance->is_adopted) || (instance->phase == InstancePhase::idle && is_unknown);
   if (!may_have_job) return terminate(event.instance, why, now);
   // Its job has what time there is; nothing else is given to it.
   Instance& changed = fleet_.edit(event.instance);

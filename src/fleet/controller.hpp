@@ -81,7 +81,8 @@ class Controller {
   void see_known(const Instance& known, const SeenInstance& seen, TimePoint now);
   void adopt(const SeenInstance& seen, TimePoint now);
   void absent(const InstanceId& id, TimePoint asked_at, TimePoint now);
-  void add_launched(const Intent& intent, const SeenInstance& made, TimePoint now);
+  /// One that was found, and not told of, may have a job that nobody here knows of.
+  void add_launched(const Intent& intent, const SeenInstance& made, bool is_found, TimePoint now);
   void instance_gone(const InstanceId& id, const std::string& why, TimePoint now);
   void terminate(const InstanceId& id, const std::string& why, TimePoint now);
   /// Takes the job away from an instance that will not do it any more.

@@ -31,9 +31,16 @@ bool is_coming(InstancePhase phase) {
 
 void Controller::on(const LaunchAnswered& event, TimePoint now) {
   const Intent* found = fleet_.find(event.intent);
-  if (found == nullptr || found->state != IntentState::open) return;
+  if (found == nullptr || (found->state != IntentState::open && event.error)) return;
   const Intent intent = *found;
   for (const auto& [offering, error] : event.refusals) market_.refused(offering, error, now);
+  if (intent.state != IntentState::open) {
+    // Found before it was answered, and not all of it, perhaps.
+    for (const SeenInstance& made : event.instances) {
+      if (made.state != SeenInstance::State::ending) add_launched(intent, made, true, now);
+    }
+    return;
+  }
   if (event.error) {
     fleet_.move(intent.id, IntentState::refused);
     fleet_.remove(intent.id);
@@ -44,7 +51,7 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
     if (kind != ErrorKind::throttled) market_.launch_failed(intent.pool, *event.error, now);
     return;
   }
-  for (const SeenInstance& made : event.instances) add_launched(intent, made, now);
+  for (const SeenInstance& made : event.instances) add_launched(intent, made, false, now);
   // Fewer than asked for: there is no more room where these are.
   const bool is_short = static_cast<int>(event.instances.size()) < intent.count;
   if (is_short && event.refusals.empty()) {
@@ -57,7 +64,8 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
   forget_intent(intent.id);
 }
 
-void Controller::add_launched(const Intent& intent, const SeenInstance& made, TimePoint now) {
+void Controller::add_launched(const Intent& intent, const SeenInstance& made, bool is_found,
+                              TimePoint now) {
   if (fleet_.find(made.id) != nullptr) return;
   Instance instance;
   instance.id = made.id;
@@ -73,6 +81,7 @@ void Controller::add_launched(const Intent& intent, const SeenInstance& made, Ti
   instance.address = made.address;
   instance.launched_at = intent.created_at;
   instance.phase_since = now;
+  instance.is_adopted = is_found;
   instance.is_hedge = intent.is_hedge;
   instance.usd_per_hour = intent.usd_per_hour;
   instance.vcpus = intent.vcpus;
@@ -122,7 +131,7 @@ void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   }
   for (const auto& [id, instances] : made) {
     const Intent intent = *fleet_.find(id);
-    for (const SeenInstance* one : instances) add_launched(intent, *one, now);
+    for (const SeenInstance* one : instances) add_launched(intent, *one, true, now);
     fleet_.move(id, IntentState::launched);
   }
 }

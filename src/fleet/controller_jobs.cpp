@@ -123,18 +123,17 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
     return;
   }
   const Instance* instance = fleet_.find(listed.instance);
-  // Known from the store alone, which may be older than the claim.
-  const bool is_to_be_stopped = instance != nullptr && instance->phase == InstancePhase::stopping &&
-                                instance->contact_at == TimePoint{};
+  const bool is_off = instance != nullptr && (instance->phase == InstancePhase::stopping ||
+                                              instance->phase == InstancePhase::stopped ||
+                                              instance->phase == InstancePhase::starting);
+  // Known from the store alone, which is older than the claim then.
+  const bool is_old_news = is_off && instance->contact_at == TimePoint{};
   const bool can_have_it =
       instance != nullptr && instance->lease.empty() &&
       (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
-       instance->phase == InstancePhase::idle || is_to_be_stopped);
+       instance->phase == InstancePhase::idle || is_old_news);
   // What ran there does not any more, and nobody starts it again.
-  const bool was_stopped =
-      instance != nullptr && !can_have_it &&
-      (instance->phase == InstancePhase::stopping || instance->phase == InstancePhase::stopped ||
-       instance->phase == InstancePhase::starting);
+  const bool was_stopped = is_off && !can_have_it;
   UnplacedClaim& claim =
       unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second;
   claim.job = listed;

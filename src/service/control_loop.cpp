@@ -47,7 +47,7 @@ ControlLoop::ControlLoop(Executor executor, Parts parts, Options options, Config
       tasks_(executor_) {
   if (!options_.make_key) options_.make_key = keys_of(options_.secret);
   for (const CiServer* source : parts_.sources) unlisted_sources_.insert(source->name());
-  has_taken_claims_ = unlisted_sources_.empty();
+  unclaimed_sources_ = unlisted_sources_;
 }
 
 ControlLoop::~ControlLoop() = default;

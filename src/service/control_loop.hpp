@@ -175,7 +175,7 @@ class ControlLoop {
   std::map<InstanceId, std::unique_ptr<Keeper>> keepers_;
   std::set<std::pair<InstanceId, TimePoint>> switched_;  // Stops and starts that were asked for.
   std::set<std::string> unlisted_sources_;
-  bool has_taken_claims_ = false;  // The first listing of each source is committed.
+  std::set<std::string> unclaimed_sources_;  // Whose first listing is not committed.
   std::optional<TimePoint> next_plan_;
   std::optional<PlanInputs> planned_with_;
   std::optional<ClockBase> new_clock_;  // That the store's moments do not count from yet.

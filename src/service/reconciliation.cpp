@@ -166,9 +166,9 @@ Task<> ControlLoop::ask_forever(CiServer* source) {
     const bool was_first = unlisted_sources_.erase(source->name()) > 0;
     Task<> telling = submit(std::move(listed));
     co_await std::move(telling);
+    unclaimed_sources_.erase(source->name());
+    if (was_first && unclaimed_sources_.empty()) switch_wanted_.notify_all();
     if (was_first && has_listed_sources()) {
-      has_taken_claims_ = true;
-      switch_wanted_.notify_all();
       // Those that waited to know who claims their machine.
       for (const auto& [id, keeper] : keepers_) keeper->changed.notify_all();
     }
@@ -347,7 +347,7 @@ Task<> ControlLoop::switch_forever() {
       const bool is_asked = switched_.contains({id, instance.phase_since});
       if (is_asked) continue;
       // What only the store says of it may be older than the job that it has.
-      const bool may_stop = instance.contact_at != TimePoint{} || has_taken_claims_;
+      const bool may_stop = instance.contact_at != TimePoint{} || unclaimed_sources_.empty();
       if (instance.phase == InstancePhase::stopping && may_stop) to_stop.push_back(id);
       if (instance.phase == InstancePhase::starting) to_start.push_back(id);
     }
