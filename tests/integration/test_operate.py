@@ -135,17 +135,6 @@ def test_a_shell_expands_nothing_that_a_daemon_says(tmp_path):
     assert done.stdout == "pl$(touch evil)*\n" and not (tmp_path / "evil").exists(), done.stderr
 
 
-def test_a_shell_expands_nothing_that_a_daemon_says(tmp_path):
-    """Whatever answers at MUSTER_URL, or stands in for muster, is compared with what was typed, and no more."""
-    (tmp_path / "muster").write_text("#!/bin/sh\necho 'pl$(touch evil)*'\n")
-    (tmp_path / "muster").chmod(0o755)
-    script = f"""source <({BIN}/muster completion bash)
-    COMP_WORDS=(muster pool pause pl); COMP_CWORD=3; _muster; printf '%s\\n' "${{COMPREPLY[@]}}" """
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path,
-                          env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert done.stdout == "pl$(touch evil)*\n" and not (tmp_path / "evil").exists(), done.stderr
-
-
 def test_instances_are_drained_protected_and_terminated(daemon, processes):
     job = submit(daemon, takes=3)
     where = wait_for(daemon, job, "running")["instance"]
