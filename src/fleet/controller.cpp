@@ -64,10 +64,7 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
   constexpr auto kCounted = std::chrono::minutes{1};
   std::multimap<TimePoint, int> launches;
   for (Instance& instance : snapshot.instances) {
-    const bool is_coming = instance.phase == InstancePhase::pending ||
-                           instance.phase == InstancePhase::booting ||
-                           instance.phase == InstancePhase::starting;
-    if (is_coming) instance.phase_since = now;
+    if (is_coming(instance.phase)) instance.phase_since = now;
     instance.contact_at = {};  // By this process, it was not reached yet.
     if (now - instance.launched_at < kCounted) launches.emplace(instance.launched_at, 1);
   }
@@ -84,10 +81,7 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
 
 void Controller::allow_for(Duration stall) {
   for (const auto& [id, instance] : fleet_.instances()) {
-    const bool is_coming = instance.phase == InstancePhase::pending ||
-                           instance.phase == InstancePhase::booting ||
-                           instance.phase == InstancePhase::starting;
-    if (is_coming) fleet_.glance(id).stalled_for += stall;
+    if (is_coming(instance.phase)) fleet_.glance(id).stalled_for += stall;
   }
   for (auto& [id, claim] : unplaced_claims_) claim.since += stall;
 }
@@ -105,8 +99,6 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   changed.host_keys = event.host_keys;
   changed.trouble.clear();
   const InstancePhase phase = instance->phase;
-  const bool is_coming = phase == InstancePhase::pending || phase == InstancePhase::booting ||
-                         phase == InstancePhase::starting;
   if (phase == InstancePhase::idle && event.is_used && instance->job_count == 0) {
     // The store is older than what the machine has seen.
     changed.job_count = 1;
@@ -115,7 +107,7 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   }
   const bool is_taken = instance->taken_back_at > now && !event.is_used;
   if (is_taken && phase == InstancePhase::idle) return terminate(id, instance->reason, now);
-  if (!is_coming) return;
+  if (!is_coming(phase)) return;
   market_.boot_worked(instance->pool);
   if (is_taken) return terminate(id, instance->reason, now);
   if (!event.is_used) return fleet_.move(id, InstancePhase::idle, now);
@@ -138,9 +130,7 @@ void Controller::on(const MachineSeen& event, TimePoint now) {
 void Controller::on(const MachineUnfit& event, TimePoint now) {
   const Instance* instance = fleet_.find(event.instance);
   if (instance == nullptr || instance->phase == InstancePhase::gone) return;
-  const bool was_coming = instance->phase == InstancePhase::pending ||
-                          instance->phase == InstancePhase::booting ||
-                          instance->phase == InstancePhase::starting;
+  const bool was_coming = is_coming(instance->phase);
   if (was_coming && !instance->is_adopted) market_.boot_failed(instance->pool, event.why, now);
   take_job(*instance, event.why, now);
   terminate(event.instance, event.why, now);
@@ -196,14 +186,12 @@ void Controller::on(const InterruptionNoticed& event, TimePoint now) {
   const std::string why =
       event.by.empty() ? std::string("the cloud takes it back")
                        : fmt::format("taken back like a Spot instance, in a drill by {}", event.by);
-  const bool is_coming = instance->phase == InstancePhase::pending ||
-                         instance->phase == InstancePhase::booting ||
-                         instance->phase == InstancePhase::starting;
   // So may one that was found while it came up, or that only the store knows.
   const bool is_unknown = instance->contact_at == TimePoint{};
-  const bool may_have_job =
-      instance->phase == InstancePhase::busy || instance->phase == InstancePhase::draining ||
-      (is_coming && instance->is_adopted) || (instance->phase == InstancePhase::idle && is_unknown);
+  const bool may_have_job = instance->phase == InstancePhase::busy ||
+                            instance->phase == InstancePhase::draining ||
+                            (is_coming(instance->phase) && instance->is_adopted) ||
+                            (instance->phase == InstancePhase::idle && is_unknown);
   if (!may_have_job) return terminate(event.instance, why, now);
   // Its job has what time there is; nothing else is given to it.
   Instance& changed = fleet_.edit(event.instance);

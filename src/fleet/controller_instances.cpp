@@ -22,11 +22,6 @@ constexpr Duration kTagLate = 30s;         // Until listings show a tag that was
 constexpr Duration kAnswered = 3min;       // By then a launch is, unless it is turned away.
 constexpr Duration kTerminateAgain = 30s;  // It was asked for, and the cloud still shows it.
 
-bool is_coming(InstancePhase phase) {
-  return phase == InstancePhase::pending || phase == InstancePhase::booting ||
-         phase == InstancePhase::starting;
-}
-
 }  // namespace
 
 void Controller::on(const LaunchAnswered& event, TimePoint now) {

@@ -62,4 +62,10 @@ struct Instance {
   TimePoint terminated_at{};  ///< When it was last asked for.
 };
 
+/// Whether it is on its way to its first job.
+[[nodiscard]] inline bool is_coming(InstancePhase phase) {
+  return phase == InstancePhase::pending || phase == InstancePhase::booting ||
+         phase == InstancePhase::starting;
+}
+
 }  // namespace muster
