@@ -1,19 +1,17 @@
 #include "cli/operate_commands.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
-#include <cstdlib>
 
 #include "cli/command_set.hpp"
 #include "cli/daemon_client.hpp"
 #include "cli/errors.hpp"
 #include "cli/job_output_view.hpp"
-#include "cli/renderer.hpp"
-#include "cli/table.hpp"
+#include "cli/operate_views.hpp"
+#include "cli/top_command.hpp"
 #include "wire/encoding.hpp"
 #include "wire/json.hpp"
 
@@ -38,130 +36,12 @@ struct Flags {
   int limit = 50;
 };
 
-std::string millis_text(const Node& of, std::string_view key) {
-  return format_duration(std::chrono::milliseconds{parse_integer(of.text_at({key})).value_or(0)});
-}
-
-const std::vector<Node>& items_of(const Node& document, std::string_view key) {
-  static const std::vector<Node> kNone;
-  const Node* found = document.find(key);
-  return found == nullptr ? kNone : found->items;
-}
-
-std::string joined(const Node* texts) {
-  std::string out;
-  if (texts == nullptr) return out;
-  for (const Node& one : texts->items) out += (out.empty() ? "" : ",") + one.text;
-  return out;
-}
-
 std::string query_of(const std::vector<std::pair<std::string, std::string>>& parameters) {
   wire::Parameters given;
   for (const auto& one : parameters) {
     if (!one.second.empty()) given.push_back(one);
   }
   return given.empty() ? "" : "?" + wire::form_encode(given);
-}
-
-void print_jobs(const Node& document) {
-  Table table(
-      {{"JOB"}, {"STATE"}, {"AGE", true}, {"LABELS"}, {"REPOSITORY"}, {"INSTANCE"}, {"REASON"}});
-  for (const Node& job : items_of(document, "jobs")) {
-    const std::string outcome = job.text_at({"outcome"});
-    table.add({job.text_at({"id"}), outcome.empty() ? job.text_at({"state"}) : outcome,
-               millis_text(job, "age_ms"), joined(job.find("labels")), job.text_at({"repository"}),
-               job.text_at({"instance"}), job.text_at({"reason"})});
-  }
-  table.print();
-  const std::string left_out = document.text_at({"left_out"});
-  if (!left_out.empty() && left_out != "0")
-    fmt::print(stderr, "{} older ones are left out (--limit).\n", left_out);
-}
-
-void print_pools(const Node& document) {
-  Table table({{"POOL"},
-               {"STATE"},
-               {"IDLE", true},
-               {"BOOT", true},
-               {"BUSY", true},
-               {"LIMIT", true},
-               {"QUEUED", true},
-               {"LABELS"},
-               {"NOTE"}});
-  for (const Node& pool : items_of(document, "pools")) {
-    table.add({pool.text_at({"name"}), pool.text_at({"state"}), pool.text_at({"idle"}),
-               pool.text_at({"coming"}), pool.text_at({"busy"}), pool.text_at({"limit"}),
-               pool.text_at({"queued"}), joined(pool.find("labels")), pool.text_at({"note"})});
-  }
-  table.print();
-}
-
-void print_instances(const Node& document) {
-  Table table({{"INSTANCE"},
-               {"POOL"},
-               {"PHASE"},
-               {"AGE", true},
-               {"TYPE"},
-               {"MARKET"},
-               {"ZONE"},
-               {"ADDRESS"},
-               {"JOB"},
-               {"NOTE"}});
-  for (const Node& one : items_of(document, "instances")) {
-    std::string note = one.text_at({"reason"});
-    const std::string trouble = one.text_at({"trouble"});
-    const bool is_coming =
-        one.text_at({"phase"}) == "pending" || one.text_at({"phase"}) == "booting";
-    if (note.empty() && is_coming) note = trouble;
-    if (one.text_at({"is_protected"}) == "true") note = note.empty() ? "protected" : note;
-    table.add({one.text_at({"id"}), one.text_at({"pool"}), one.text_at({"phase"}),
-               millis_text(one, "age_ms"), one.text_at({"type"}), one.text_at({"capacity"}),
-               one.text_at({"zone"}), one.text_at({"address"}), one.text_at({"job"}), note});
-  }
-  table.print();
-}
-
-/// `12:04:31 (in 9 s)`
-std::string moment_text(const std::string& iso) {
-  const auto at = parse_iso8601(iso);
-  if (!at) return "";
-  const Duration rest =
-      *at - std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-  const std::string when = iso.size() > 19 ? iso.substr(11, 8) : iso;
-  return rest > 0s ? fmt::format("{} (in {})", when, format_duration(rest)) : when;
-}
-
-void print_explanation(const Node& document) {
-  const Node* found = document.find("explanation");
-  if (found == nullptr) return;
-  const Node& one = *found;
-  fmt::print("{}\n", neutralised(one.text_at({"headline"}), false));
-  const auto line = [](const char* name, const std::string& text) {
-    if (!text.empty()) fmt::print("  {:<9} {}\n", name, neutralised(text, false));
-  };
-  std::string next = one.text_at({"next"});
-  const std::string at = moment_text(one.text_at({"next_at"}));
-  if (!at.empty()) next += next.empty() ? "looks again at " + at : " at " + at;
-  line("next", next);
-  line("change", one.text_at({"change"}));
-  line("queue", one.text_at({"queue"}));
-  std::string times;
-  for (const Node& entry : items_of(one, "timeline")) {
-    const std::string iso = entry.text_at({"at"});
-    times += fmt::format("{}{} {}", times.empty() ? "" : " · ",
-                         iso.size() > 19 ? iso.substr(11, 8) : iso, entry.text_at({"what"}));
-  }
-  line("time line", times);
-  line("job", document.text_at({"job", "id"}));
-}
-
-void print_job(const Node& document) {
-  const Node* found = document.find("job");
-  if (found == nullptr) return;
-  for (const Member& member : found->members) {
-    const std::string text = member.value.is_sequence() ? joined(&member.value) : member.value.text;
-    if (!text.empty()) fmt::print("{:<12} {}\n", member.key, neutralised(text, false));
-  }
 }
 
 int run_explain(const Flags& flags) {
@@ -192,17 +72,11 @@ int run_instance_order(const Flags& flags, const std::string& order) {
 }
 
 void print_event(const Node& one, bool as_json) {
-  if (as_json) {
-    Node line = Node::mapping();
-    line.set("schema", Node::string("muster.event/1"));
-    for (const Member& member : one.members) line.set(member.key, member.value);
-    fmt::print("{}\n", wire::to_json(line));
-    return;
-  }
-  const std::string detail = one.text_at({"detail"});
-  fmt::print("{}  {:<8} {}  {}{}\n", one.text_at({"at"}).substr(11, 12), one.text_at({"kind"}),
-             neutralised(one.text_at({"subject"}), false), one.text_at({"what"}),
-             detail.empty() ? "" : "  " + neutralised(detail, false));
+  if (!as_json) return fmt::print("{}\n", event_line(one));
+  Node line = Node::mapping();
+  line.set("schema", Node::string("muster.event/1"));
+  for (const Member& member : one.members) line.set(member.key, member.value);
+  fmt::print("{}\n", wire::to_json(line));
 }
 
 int run_events(const Flags& flags) {
@@ -252,6 +126,7 @@ int run_status(const Flags& flags) {
     fmt::print("  jobs       {} open, {} of them waiting\n", one.text_at({"jobs_open"}),
                one.text_at({"jobs_queued"}));
     fmt::print("  instances  {}\n", one.text_at({"instances"}));
+    fmt::print("  today      {} for instances (UTC)\n", usd_text(one, "usd_today"));
     if (!one.text_at({"store_error"}).empty())
       fmt::print("  store      {}\n", one.text_at({"store_error"}));
   });
@@ -278,39 +153,6 @@ int complete_ids(const Flags& flags) {
     if (flags.id == "jobs") print(id.substr(id.find('/') + 1));
   }
   return kDone;
-}
-
-/// The screen again and again, until it is interrupted.
-int run_top(const Flags& flags) {
-  DaemonClient client;
-  const char* terminal = std::getenv("TERM");
-  const bool is_terminal =
-      isatty(STDOUT_FILENO) != 0 && (terminal == nullptr || std::string_view(terminal) != "dumb");
-  while (true) {
-    const Result<Node> pools = client.get("/pools");
-    const Result<Node> jobs = client.get("/jobs?state=open&limit=20");
-    for (const auto* one : {&pools, &jobs}) {
-      if (!*one) return report(one->error());
-    }
-    if (flags.as_json) {
-      Node document = Node::mapping();
-      document.set("schema", Node::string("muster.top/1"));
-      for (const auto* one : {&*pools, &*jobs}) {
-        for (const Member& member : one->members) {
-          if (member.key != "schema") document.set(member.key, member.value);
-        }
-      }
-      fmt::print("{}\n", wire::to_json(document, 2));
-      return kDone;
-    }
-    if (is_terminal) fmt::print("\x1b[H\x1b[2J");
-    print_pools(*pools);
-    fmt::print("\n");
-    print_jobs(*jobs);
-    std::fflush(stdout);
-    if (!is_terminal) return kDone;
-    client.sleep(1s);
-  }
 }
 
 }  // namespace
@@ -495,12 +337,15 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
       ->required()
       ->check(CLI::IsMember({"jobs", "pools", "instances"}));
 
-  CLI::App* top =
-      set.add(app, "top",
-              "Show pools and open jobs, again every second; once where there is no terminal.\n\n"
-              "Examples:\n"
-              "  muster top\n",
-              [](const Flags& given) { return run_top(given); });
+  CLI::App* top = set.add(
+      app, "top",
+      "Show pools, open jobs or instances, and what happens, again every second; once "
+      "where there is no terminal.\n\n"
+      "Keys: arrows (or j, k) and the page keys choose, enter explains the job, escape goes "
+      "back,\ntab changes between jobs and instances, space holds the screen, q quits.\n\n"
+      "Examples:\n"
+      "  muster top\n",
+      [](const Flags& given) { return show_top(given.as_json); });
   top->add_flag("--json", flags.as_json, "Once, as JSON (muster.top/1)");
 
   CLI::App* reload =

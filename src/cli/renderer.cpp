@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "cli/table.hpp"
+
 namespace muster::cli {
 namespace {
 
@@ -27,18 +29,6 @@ Mark mark_of(StepOutcome outcome) {
     case StepOutcome::detached: return {"┌", "36"};
   }
   return {" ", "0"};
-}
-
-/// At most `width` characters (not bytes), with `…` where it was cut.
-std::string shortened(std::string_view text, std::size_t width) {
-  std::string out;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool starts = (static_cast<unsigned char>(text[i]) & 0xc0) != 0x80;
-    if (starts && ++count > width) return out + "…";
-    out += text[i];
-  }
-  return out;
 }
 
 }  // namespace
@@ -140,7 +130,7 @@ void Renderer::step_finished(const std::string& step, const StepResult& result) 
       result.outcome != StepOutcome::killed && result.outcome != StepOutcome::not_started;
   const bool is_long =
       result.outcome == StepOutcome::errored || result.outcome == StepOutcome::not_started;
-  const std::string shown = is_long ? text : shortened(neutralised(text), 56);
+  const std::string shown = is_long ? text : cut(neutralised(text), 57);
   // The width counts characters; fmt counts them for UTF-8 too.
   fmt::print("{} {:<{}}  {:<58} {:>9}\n", colour(mark.colour, mark.sign), step, options_.name_width,
              shown, has_time ? format_duration(result.took) : "");

@@ -13,6 +13,8 @@ namespace muster::cli {
 namespace {
 
 constexpr std::string_view kGap = "  ";
+constexpr std::size_t kLastLeast = 12;
+constexpr std::size_t kLastWanted = 30;  // Extra columns leave it so much.
 
 /// Characters, not bytes.
 std::size_t width_of(std::string_view text) {
@@ -21,8 +23,10 @@ std::size_t width_of(std::string_view text) {
   }));
 }
 
-std::string cut(const std::string& text, std::size_t width) {
-  if (width_of(text) <= width) return text;
+}  // namespace
+
+std::string cut(std::string_view text, std::size_t width) {
+  if (width_of(text) <= width) return std::string(text);
   std::string out;
   std::size_t count = 0;
   for (const char c : text) {
@@ -32,8 +36,6 @@ std::string cut(const std::string& text, std::size_t width) {
   }
   return out + "…";
 }
-
-}  // namespace
 
 int terminal_width() {
   if (isatty(STDOUT_FILENO) == 0) return 0;
@@ -48,34 +50,50 @@ void Table::add(std::vector<std::string> row) {
   rows_.push_back(std::move(row));
 }
 
-void Table::print() const {
+std::vector<std::string> Table::lines(std::size_t width) const {
   std::vector<std::size_t> widths;
+  std::vector<std::size_t> shown;
+  std::size_t before = 0;  // What stands before the last column.
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     std::size_t most = width_of(columns_[i].name);
     for (const auto& row : rows_) most = std::max(most, width_of(row[i]));
     widths.push_back(most);
+    shown.push_back(i);
+    if (i + 1 < columns_.size()) before += most + kGap.size();
   }
-  const auto total = static_cast<std::size_t>(terminal_width());
-  std::size_t before = 0;
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i) before += widths[i] + kGap.size();
-  if (total > 0 && before + widths.back() > total) {
-    constexpr std::size_t kLeast = 12;
-    widths.back() = std::max(kLeast, total > before ? total - before : 0);
+  if (width > 0) {
+    const std::size_t wanted = std::min(widths.back(), kLastWanted);
+    for (std::size_t i = columns_.size() - 1; i-- > 0 && before + wanted > width;) {
+      if ((columns_[i].how & kExtra) == 0) continue;
+      std::erase(shown, i);
+      before -= widths[i] + kGap.size();
+    }
+    const std::size_t rest = width > before ? width - before : 0;
+    widths.back() = std::min(widths.back(), std::max(kLastLeast, rest));
   }
-  const auto print_row = [&](const auto& text_of) {
+  std::vector<std::string> lines;
+  const auto add_line = [&](const auto& text_of) {
     std::string line;
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
+    for (const std::size_t i : shown) {
       const bool is_last = i + 1 == columns_.size();
       const std::string cell = is_last ? cut(text_of(i), widths[i]) : text_of(i);
       const std::string pad(widths[i] - std::min(widths[i], width_of(cell)), ' ');
-      line += columns_[i].is_right ? pad + cell : is_last ? cell : cell + pad;
+      const bool is_right = (columns_[i].how & kRight) != 0;
+      line += is_right ? pad + cell : is_last ? cell : cell + pad;
       if (!is_last) line += kGap;
     }
     line.resize(line.find_last_not_of(' ') + 1);
-    fmt::print("{}\n", line);
+    lines.push_back(std::move(line));
   };
-  print_row([&](std::size_t i) { return columns_[i].name; });
-  for (const auto& row : rows_) print_row([&](std::size_t i) { return row[i]; });
+  add_line([&](std::size_t i) { return columns_[i].name; });
+  for (const auto& row : rows_) add_line([&](std::size_t i) { return row[i]; });
+  return lines;
+}
+
+void Table::print() const {
+  for (const std::string& line : lines(static_cast<std::size_t>(terminal_width()))) {
+    fmt::print("{}\n", line);
+  }
 }
 
 }  // namespace muster::cli

@@ -71,6 +71,7 @@ Task<Result<Node>> Api::show_status(Call* call) {
   document.set("jobs_queued", Node::number(queued));
   document.set("jobs_open", Node::number(static_cast<long long>(fleet.open_jobs().size())));
   document.set("instances", Node::number(fleet.live_count()));
+  document.set("usd_today", dollars_node(fleet.usd_spent(loop.parts().clock.now())));
   const auto& store = loop.store_error();
   document.set("store_error", store ? Node::string(store->describe()) : Node());
   co_return document;

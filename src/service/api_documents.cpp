@@ -9,18 +9,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Node dollars(double usd) {
-  Node node = Node::number(0);
-  node.text = fmt::format("{:.6f}", usd);
-  return node;
-}
-
 Node millis(Duration time) { return Node::number(std::max<Duration>(time, Duration{}) / 1ms); }
 
 }  // namespace
 
 Node time_node(TimePoint at) {
   return at == TimePoint{} ? Node() : Node::string(format_iso8601_millis(at));
+}
+
+Node dollars_node(double usd) {
+  Node node = Node::number(0);
+  node.text = fmt::format("{:.6f}", usd);
+  return node;
 }
 
 Node strings_node(const std::vector<std::string>& texts) {
@@ -70,7 +70,7 @@ Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now) {
   node.set("launched_at", time_node(instance.launched_at));
   node.set("phase_since", time_node(instance.phase_since));
   node.set("age_ms", millis(now - instance.launched_at));
-  node.set("usd_per_hour", dollars(instance.usd_per_hour));
+  node.set("usd_per_hour", dollars_node(instance.usd_per_hour));
   node.set("is_protected", Node::boolean(instance.is_protected));
   node.set("reason", Node::string(instance.reason));
   node.set("trouble", Node::string(instance.trouble));
@@ -124,7 +124,8 @@ Node document_of(const StepLog& step) {
   return node;
 }
 
-Node document_of(const Pool& pool, const Controller& controller, TimePoint now) {
+Node document_of(const Pool& pool, const Controller& controller, const Metrics& metrics,
+                 TimePoint now) {
   const Fleet& fleet = controller.fleet();
   std::size_t idle = 0;
   std::size_t coming = 0;
@@ -173,7 +174,11 @@ Node document_of(const Pool& pool, const Controller& controller, TimePoint now) 
   node.set("idle_wanted", count(controller.planner().idle_target(pool, now)));
   node.set("coming", count(coming)).set("busy", count(busy)).set("ending", count(ending));
   node.set("stopped", count(stopped)).set("limit", count(pool.max_instances));
-  node.set("queued", count(queued)).set("note", Node::string(note));
+  const auto waits = metrics.waits_of(pool.name, now);
+  node.set("queued", count(queued));
+  node.set("wait_p50_ms", waits ? millis(waits->p50) : Node());
+  node.set("wait_p95_ms", waits ? millis(waits->p95) : Node());
+  node.set("note", Node::string(note));
   return node;
 }
 

@@ -38,12 +38,11 @@ Task<Result<Node>> Api::list_pools(Call* call) {
   const Controller& controller = parts_.loop.controller();
   std::vector<Node> items;
   for (const auto& [name, pool] : controller.config().pools) {
-    items.push_back(document_of(pool, controller, parts_.loop.parts().clock.now()));
+    items.push_back(document_of(pool, controller, parts_.metrics, parts_.loop.parts().clock.now()));
   }
   Node document = list_document("muster.pools/1", "pools", std::move(items));
-  Node today = Node::number(0);
-  today.text = fmt::format("{:.4f}", controller.fleet().usd_spent(parts_.loop.parts().clock.now()));
-  document.set("usd_today", std::move(today));
+  const TimePoint now = parts_.loop.parts().clock.now();
+  document.set("usd_today", dollars_node(controller.fleet().usd_spent(now)));
   co_return document;
 }
 
@@ -65,7 +64,8 @@ Task<Result<Node>> Api::order_pool(Call* call) {
   const Pool* pool = controller.find_pool(PoolName(name));
   std::vector<Node> items;
   if (pool != nullptr) {
-    items.push_back(document_of(*pool, controller, parts_.loop.parts().clock.now()));
+    items.push_back(
+        document_of(*pool, controller, parts_.metrics, parts_.loop.parts().clock.now()));
   }
   co_return list_document("muster.pools/1", "pools", std::move(items));
 }

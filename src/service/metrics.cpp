@@ -7,7 +7,11 @@
 namespace muster {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t kCausesMax = 64;
+constexpr std::size_t kWaitsMax = 1000;
+constexpr Duration kWaitsSince = 24h;
 
 double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
 
@@ -64,7 +68,7 @@ std::string Histogram::text(std::string_view name, const std::string& labels) co
 }
 
 void Metrics::note(const FleetChanges& changes, const Fleet& fleet, TimePoint now) {
-  for (const Job& job : changes.jobs) note_job(job, now);
+  for (const Job& job : changes.jobs) note_job(job, fleet, now);
   for (const JobId& id : changes.removed_jobs) jobs_.erase(id);
   for (const Instance& one : changes.instances) {
     const bool is_fresh = one.phase == InstancePhase::pending && !one.is_adopted;
@@ -86,7 +90,7 @@ void Metrics::note_causes(const Fleet& fleet, TimePoint now) {
   std::erase_if(waited_, [&](const auto& one) { return !fleet.demand().contains(one.first); });
 }
 
-void Metrics::note_job(const Job& job, TimePoint now) {
+void Metrics::note_job(const Job& job, const Fleet& fleet, TimePoint now) {
   const auto [place, is_new] = jobs_.try_emplace(job.id);
   Seen& seen = place->second;
   // One of before this process: what it waited for then is not known.
@@ -101,6 +105,11 @@ void Metrics::note_job(const Job& job, TimePoint now) {
   } else if (job.state == JobState::running && before == JobState::leased) {
     seen.started_at = now;
     wait_.add(now - job.queued_at);
+    if (const Instance* instance = fleet.find(job.instance); instance != nullptr) {
+      auto& waits = waits_[instance->pool];
+      waits.emplace_back(now, std::max<Duration>(now - job.queued_at, Duration{}));
+      if (waits.size() > kWaitsMax) waits.pop_front();
+    }
     parts_["start"].add(now - seen.leased_at);
   } else if (job.state == JobState::finished) {
     ++ended_[to_string(job.outcome)];
@@ -124,6 +133,18 @@ void Metrics::count_wait(const Job& job, TimePoint seen_at, TimePoint now) {
     }
   }
   for (const auto& [part, took] : by_part) parts_[std::string(part)].add(took);
+}
+
+std::optional<Metrics::Waits> Metrics::waits_of(const PoolName& pool, TimePoint now) const {
+  const auto found = waits_.find(pool);
+  if (found == waits_.end()) return std::nullopt;
+  std::vector<Duration> sorted;
+  for (const auto& [at, took] : found->second) {
+    if (now - at <= kWaitsSince) sorted.push_back(took);
+  }
+  if (sorted.empty()) return std::nullopt;
+  std::sort(sorted.begin(), sorted.end());
+  return Waits{sorted[sorted.size() / 2], sorted[sorted.size() * 95 / 100]};
 }
 
 std::string Metrics::text(const Controller& controller, TimePoint now,

@@ -3,6 +3,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +32,15 @@ class Metrics {
  public:
   /// Counts what was committed; `fleet` is as it was then.
   void note(const FleetChanges& changes, const Fleet& fleet, TimePoint now);
+  /// How long jobs have waited from queued at the CI server to started in a pool: the last
+  /// thousand of the last day that this process has seen.
+  struct Waits {
+    Duration p50{};
+    Duration p95{};
+  };
+  /// Nothing where no job has started.
+  [[nodiscard]] std::optional<Waits> waits_of(const PoolName& pool, TimePoint now) const;
+
   /// Counts a request that the API let nobody make; `why` is the refusal's code.
   void note_refused(std::string_view why) { ++refused_[std::string(why)]; }
 
@@ -49,11 +59,12 @@ class Metrics {
     TimePoint started_at{};
   };
   void note_causes(const Fleet& fleet, TimePoint now);
-  void note_job(const Job& job, TimePoint now);
+  void note_job(const Job& job, const Fleet& fleet, TimePoint now);
   void count_wait(const Job& job, TimePoint seen_at, TimePoint now);
 
   std::map<Demand::Key, Waited> waited_;
   std::map<JobId, Seen> jobs_;
+  std::map<PoolName, std::deque<std::pair<TimePoint, Duration>>> waits_;  // By when it ended.
   std::map<std::string, Histogram, std::less<>> parts_;  // Of the wait, by what it was for.
   Histogram wait_;
   Histogram run_;
