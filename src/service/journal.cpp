@@ -46,8 +46,8 @@ void Journal::note_job(const Job& job, TimePoint now) {
   const auto [known, is_new] = jobs_.try_emplace(job.id, job.state);
   if (!is_new && known->second == job.state) return;
   known->second = job.state;
-  if (is_new && job.state != JobState::queued) {
-    // A machine was there for it at once.
+  if (is_new && job.state != JobState::queued && job.queued_at >= began_at_) {
+    // A machine was there for it at once; one of before this process was told of by that.
     Job before = job;
     before.state = JobState::queued;
     before.lease = LeaseId();
