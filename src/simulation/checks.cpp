@@ -103,6 +103,26 @@ void Checks::called(const std::string& action, long incarnation) {
   world_.violate("I12", fmt::format("{} comes from a process that is gone", action));
 }
 
+/// What each commit wants to store.
+void Checks::note_rows(const FleetCommit& commit) {
+  if (!world_.keeps_trace()) return;
+  for (const Intent& one : commit.changes.intents) {
+    world_.note("  row launch", one.id.value(), to_string(one.state) + " " + one.reason);
+  }
+  for (const Instance& one : commit.changes.instances) {
+    world_.note("  row instance", one.id.value(),
+                fmt::format("{} {} {}", to_string(one.phase), one.lease.value(), one.reason));
+  }
+  for (const Lease& one : commit.changes.leases) {
+    world_.note("  row lease", one.id.value(),
+                fmt::format("{} {} {} {}", to_string(one.state), one.job.value(),
+                            one.instance.value(), one.reason));
+  }
+  for (const Job& one : commit.changes.jobs) {
+    world_.note("  row job", one.id.value(), to_string(one.state) + " " + one.reason);
+  }
+}
+
 /// I8: rows move along the graphs, however many moves one commit holds.
 void Checks::committing(const FleetCommit& commit) {
   const auto check = [&](const auto& stored, const auto& row, auto state_of) {
@@ -115,6 +135,7 @@ void Checks::committing(const FleetCommit& commit) {
         "I8", fmt::format("{} went from {} to {}", row.id.value(), to_string(from), to_string(to)));
   };
   notice_disturbance();
+  note_rows(commit);
   ++changes_;
   const SimDisk& disk = world_.disk;
   for (const Job& job : commit.changes.jobs) {
@@ -134,6 +155,8 @@ void Checks::committing(const FleetCommit& commit) {
   for (const Lease& lease : commit.changes.leases) {
     check(disk.leases, lease, [](const Lease& one) { return one.state; });
   }
+  removed_leases_.insert(commit.changes.removed_leases.begin(),
+                         commit.changes.removed_leases.end());
   std::map<PoolName, PoolOrder> orders = disk.pool_orders;
   for (const PoolOrder& order : commit.changes.pool_orders) orders[order.pool] = order;
   for (const Intent& intent : commit.changes.intents) {
@@ -148,9 +171,9 @@ void Checks::committing(const FleetCommit& commit) {
   }
 }
 
-/// I9: what is told was committed before.
+/// I9: what is told was committed before. The lease may be over when the claim arrives.
 void Checks::job_claimed(const std::string& job, const LeaseId& lease) {
-  if (world_.disk.leases.contains(lease)) return;
+  if (world_.disk.leases.contains(lease) || removed_leases_.contains(lease)) return;
   world_.violate("I9", fmt::format("job {} was claimed for a lease that is not stored", job));
 }
 

@@ -44,6 +44,7 @@ class Checks : public Watcher {
   void look_for_lost_jobs();
   void check_schedule(const Intent& intent);
   void look_for_excess();
+  void note_rows(const FleetCommit& commit);
   void count_money();
   [[nodiscard]] bool has_been_quiet(Duration time) const;
   [[nodiscard]] std::string describe(const std::string& id) const;
@@ -59,6 +60,7 @@ class Checks : public Watcher {
   std::map<std::string, Duration> unknown_since_;
   long changes_ = 0;                    // That were committed.
   long looked_at_changes_ = 0;          // Of these and of jobs, when all of them were fine.
+  std::set<LeaseId> removed_leases_;
   std::set<InstanceId> given_up_;       // While they could not be reached.
   std::map<std::string, int> excused_;  // Counts that only a lost store explains.
   std::map<std::string, std::string> reservations_;  // By intent.

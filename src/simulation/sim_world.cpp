@@ -62,6 +62,10 @@ void SimWorld::trace(std::string_view what, std::string_view subject, std::strin
   mix(what);
   mix(subject);
   mix(more);
+  note(what, subject, more);
+}
+
+void SimWorld::note(std::string_view what, std::string_view subject, std::string_view more) {
   if (!options_.keeps_trace) return;
   const auto seconds = std::chrono::duration<double>(now()).count();
   lines_.push_back(fmt::format("{:10.3f} s  {:<28} {} {}", seconds, what, subject, more));

@@ -154,6 +154,9 @@ class SimWorld {
   bool strikes(int number, double probability = 1.0);
 
   void trace(std::string_view what, std::string_view subject, std::string_view more = {});
+  /// What the text alone has, for those who look for a cause.
+  void note(std::string_view what, std::string_view subject, std::string_view more = {});
+  [[nodiscard]] bool keeps_trace() const { return options_.keeps_trace; }
   [[nodiscard]] std::uint64_t trace_hash() const { return hash_; }
   [[nodiscard]] const std::vector<std::string>& trace_lines() const { return lines_; }
   [[nodiscard]] long event_count() const { return events_; }
