@@ -71,7 +71,6 @@ int main(int argc, char** argv) {
   Controller controller(make_config(count), 1);
   PlanInputs inputs;
   inputs.run = inputs.fleet = {count, now};
-  inputs.can_launch = inputs.knows_claims = true;
   for (const auto& [name, pool] : controller.config().pools) {
     PoolResolved resolved;
     resolved.pool = pool.name;

@@ -69,7 +69,7 @@ class Controller {
   // Jobs.
   void list_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint asked_at,
                 TimePoint now);
-  void place_claim(const InstanceId& id, TimePoint now);
+  bool place_claim(const InstanceId& id, TimePoint now);
   void add_job(const JobId& id, const std::string& source, const CiJob& listed, TimePoint now);
   void claim_found(const std::string& source, const CiJob& listed, TimePoint now);
   void job_absent(const JobId& id, TimePoint asked_at, TimePoint now);

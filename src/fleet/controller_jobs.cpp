@@ -131,7 +131,8 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   const bool can_have_it =
       instance != nullptr && instance->lease.empty() &&
       (instance->phase == InstancePhase::pending || instance->phase == InstancePhase::booting ||
-       instance->phase == InstancePhase::idle || is_old_news);
+       instance->phase == InstancePhase::idle || instance->phase == InstancePhase::busy ||
+       instance->phase == InstancePhase::draining || is_old_news);
   // What ran there does not any more, and nobody starts it again.
   const bool was_stopped = is_off && !can_have_it;
   UnplacedClaim& claim =
@@ -168,19 +169,23 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   }
   fleet_.move(job.id, JobState::running, now);
   const InstanceId at = instance->id;
-  fleet_.move(at, InstancePhase::busy, now);
+  const InstancePhase phase = instance->phase;
+  if (phase != InstancePhase::busy) fleet_.move(at, InstancePhase::busy, now);
   Instance& taken = fleet_.edit(at);
+  if (phase == InstancePhase::draining) taken.reason.clear();  // It was that nobody claims its job.
   taken.lease = lease_id;
   taken.job_count = std::max(1, taken.job_count);
 }
 
-/// A claim that was listed before its machine was known: no other job may get it in between.
-void Controller::place_claim(const InstanceId& id, TimePoint now) {
+/// A claim that was listed before its machine was known, or while an old store had another job
+/// there: no other may get it in between. Whether there was one.
+bool Controller::place_claim(const InstanceId& id, TimePoint now) {
   const auto claim = std::find_if(unplaced_claims_.begin(), unplaced_claims_.end(),
                                   [&](const auto& one) { return one.second.job.instance == id; });
-  if (claim == unplaced_claims_.end()) return;
+  if (claim == unplaced_claims_.end()) return false;
   const UnplacedClaim placed = claim->second;
   claim_found(placed.source, placed.job, now);
+  return !fleet_.find(id)->lease.empty();
 }
 
 void Controller::job_absent(const JobId& id, TimePoint asked_at, TimePoint now) {

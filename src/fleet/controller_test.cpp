@@ -131,6 +131,19 @@ TEST_F(ControllerTest, LaunchesOnceForEachWaitingJobAndInOneCall) {
   EXPECT_EQ(reason().cause, WaitCause::booting);
 }
 
+TEST_F(ControllerTest, LaunchesNothingBeforeTheCloudIsListedAgain) {
+  start();
+  queue(1);
+  inputs.hold = WaitCause::cloud_unlisted;
+  inputs.hold_until = now + 1min;
+  EXPECT_EQ(plan(), now + 1min);
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(reason().cause, WaitCause::cloud_unlisted);
+  inputs.hold = WaitCause::none;
+  plan();
+  EXPECT_EQ(planned(), 1);
+}
+
 TEST_F(ControllerTest, GivesTheOldestJobTheInstanceWhicheverItWasLaunchedFor) {
   start();
   queue(1, "new");
@@ -540,6 +553,77 @@ TEST_F(ControllerTest, AClaimOutweighsAnOldStoreAndNotAMachineThatWasStopped) {
     const Lease* lease = controller->fleet().find(LeaseId("lea-9"));
     EXPECT_EQ(lease->state, is_contacted ? LeaseState::reported : LeaseState::started);
   }
+}
+
+TEST_F(ControllerTest, AClaimOutweighsTheJobThatAnOldStoreHasThere) {
+  for (const bool has_started : {false, true}) {
+    start();
+    FleetSnapshot old;
+    Job before;
+    before.id = JobId("ci/before");
+    before.source = "ci";
+    before.labels = {"linux"};
+    before.state = has_started ? JobState::running : JobState::leased;
+    before.lease = LeaseId("lea-1");
+    before.instance = InstanceId("i-9");
+    before.changed_at = before.queued_at = now - 1h;
+    Lease lease;
+    lease.id = before.lease;
+    lease.job = before.id;
+    lease.instance = before.instance;
+    lease.state = has_started ? LeaseState::started : LeaseState::held;
+    Instance busy;
+    busy.id = before.instance;
+    busy.pool = PoolName("linux");
+    busy.phase = InstancePhase::busy;
+    busy.lease = lease.id;
+    busy.launched_at = busy.phase_since = now - 1h;
+    old.jobs = {before};
+    old.leases = {lease};
+    old.instances = {busy};
+    controller->restore(old, now, {});
+    CiJob job;
+    job.id = "j";
+    job.labels = {"linux"};
+    job.state = CiJobState::claimed;
+    job.lease = LeaseId("lea-9");
+    job.instance = busy.id;
+    job.queued_at = now;
+    listed = {job};
+    list();
+    EXPECT_EQ(controller->fleet().find(busy.id)->lease, lease.id);
+    if (has_started) {
+      controller->apply(LeaseFinished{lease.id, JobOutcome::cancelled, 0, "not to be had"}, now);
+    } else {
+      controller->apply(LeaseGivenBack{lease.id, "not to be had", true}, now);
+    }
+    const Instance* instance = controller->fleet().find(busy.id);
+    EXPECT_EQ(instance->phase, InstancePhase::busy);
+    EXPECT_EQ(instance->lease, job.lease);
+    EXPECT_EQ(controller->fleet().find(JobId("ci/j"))->state, JobState::running);
+  }
+}
+
+TEST_F(ControllerTest, FollowsTheJobOfAMachineThatNobodyClaimedAtFirst) {
+  start();
+  SeenInstance found;
+  found.id = InstanceId("i-9");
+  found.state = SeenInstance::State::running;
+  found.pool = PoolName("linux");
+  controller->apply(InstancesListed{{found}, now}, now);
+  controller->apply(MachineReady{found.id, "keys", true}, now);
+  EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::draining);
+  CiJob job;
+  job.id = "j";
+  job.labels = {"linux"};
+  job.state = CiJobState::claimed;
+  job.lease = LeaseId("lea-9");
+  job.instance = found.id;
+  job.queued_at = now;
+  listed = {job};
+  list();
+  EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::busy);
+  EXPECT_EQ(controller->fleet().find(found.id)->lease, job.lease);
 }
 
 TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {

@@ -56,6 +56,7 @@ std::string_view words_of(WaitCause cause) {
     case WaitCause::launch_error: return "waiting: its pool cannot be launched";
     case WaitCause::launch_freeze: return "waiting: there are more instances than planned";
     case WaitCause::stopping: return "waiting for the next muster daemon";
+    case WaitCause::cloud_unlisted: return "waiting until EC2 is listed again";
   }
   return "waiting";
 }

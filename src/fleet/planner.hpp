@@ -36,7 +36,8 @@ struct PlanInputs {
   Duration wall_ahead{};  ///< What the machine's clock shows beyond `now`: schedules go by it.
   LaunchRoom run;         ///< By single launches (EC2: RunInstances).
   LaunchRoom fleet;       ///< By fleets (EC2: CreateFleet).
-  bool can_launch = true;
+  WaitCause hold = WaitCause::none;  ///< Why nothing at all is launched.
+  std::optional<TimePoint> hold_until{};
   bool knows_claims = true;  ///< Every CI server has said which jobs are whose.
 };
 

@@ -130,8 +130,14 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   };
   if (pool == nullptr) return {0, {WaitCause::no_pool, "its pool is gone", now_, std::nullopt}};
   const std::string& name = at.pool.value();
-  if (!inputs_.can_launch) {
+  if (inputs_.hold == WaitCause::stopping) {
     narrow(0, WaitCause::stopping, [] { return "the daemon is being stopped"; });
+  }
+  if (inputs_.hold == WaitCause::cloud_unlisted) {
+    narrow(
+        0, WaitCause::cloud_unlisted,
+        [] { return "the store could not be written for long: what runs is listed first"; },
+        inputs_.hold_until);
   }
   const PoolMode mode = mode_of(at.pool);
   if (mode == PoolMode::paused) {

@@ -5,12 +5,12 @@
 namespace muster {
 
 std::string to_string(WaitCause cause) {
-  static constexpr std::array<std::string_view, 22> kNames{
+  static constexpr std::array<std::string_view, 23> kNames{
       "none",          "no-pool",      "booting",          "launching",    "pool-limit",
       "schedule",      "growth-limit", "cluster-limit",    "vcpu-limit",   "launch-rate-limit",
       "budget",        "label-limit",  "repository-limit", "paused",       "draining",
       "capacity",      "quota",        "throttled",        "circuit-open", "launch-error",
-      "launch-freeze", "stopping"};
+      "launch-freeze", "stopping",     "cloud-unlisted"};
   return std::string(kNames.at(static_cast<std::size_t>(cause)));
 }
 

@@ -31,6 +31,7 @@ enum class WaitCause {
   launch_error,       ///< What the pool says was refused by the cloud.
   launch_freeze,      ///< More instances than the plan needs: nothing is launched until that ends.
   stopping,           ///< The daemon is being stopped.
+  cloud_unlisted,     ///< What is known of the cloud is too old to launch on.
 };
 
 /// `pool-limit`, …

@@ -15,7 +15,9 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kCommitPauseMax = 5s;
-constexpr Duration kStalled = 1s;  // A commit that takes longer has held everything up.
+constexpr Duration kStalled = 1s;     // A commit that takes longer has held everything up.
+constexpr Duration kBlind = 1min;     // One that takes so long leaves the cloud unseen.
+constexpr Duration kBlindMax = 1min;  // So long the next listing is waited for.
 constexpr Duration kPlanPause = 5ms;
 constexpr Duration kClockSet = 1s;  // Less than that is only set right.
 
@@ -154,6 +156,12 @@ Task<Status> ControlLoop::run() {
   co_return Status();
 }
 
+WaitCause ControlLoop::launch_hold() const {
+  if (stop_time_max_) return WaitCause::stopping;
+  const bool is_blind = blind_at_ && options_.sweeps && parts_.clock.now() < *blind_at_ + kBlindMax;
+  return is_blind ? WaitCause::cloud_unlisted : WaitCause::none;
+}
+
 PlanInputs ControlLoop::plan_inputs() {
   PlanInputs inputs;
   inputs.now = parts_.clock.now();
@@ -165,7 +173,8 @@ PlanInputs ControlLoop::plan_inputs() {
   };
   inputs.run = room_of("RunInstances");
   inputs.fleet = room_of("CreateFleet");
-  inputs.can_launch = !stop_time_max_;
+  inputs.hold = launch_hold();
+  if (inputs.hold == WaitCause::cloud_unlisted) inputs.hold_until = *blind_at_ + kBlindMax;
   inputs.knows_claims = has_listed_sources();
   return inputs;
 }
@@ -181,7 +190,7 @@ void ControlLoop::plan(const std::deque<std::shared_ptr<Waiting>>& events) {
            !std::holds_alternative<LaunchTrouble>(one->event);
   });
   const bool is_due = next_plan_ && *next_plan_ <= parts_.clock.now();
-  const bool is_other = !planned_with_ || planned_with_->can_launch == stop_time_max_.has_value() ||
+  const bool is_other = !planned_with_ || planned_with_->hold != launch_hold() ||
                         planned_with_->knows_claims != has_listed_sources();
   if (!has_news && !is_due && !is_other && !controller_.has_changes()) return;
   const PlanInputs inputs = plan_inputs();
@@ -207,6 +216,8 @@ Task<> ControlLoop::decide() {
         ++config_version_;
         resolve_wanted_.notify_all();
       }
+      const auto* listed = std::get_if<InstancesListed>(&one->event);
+      if (listed != nullptr && blind_at_ && listed->asked_at >= *blind_at_) blind_at_.reset();
     }
     plan(taken);
     FleetCommit changes;
@@ -219,6 +230,11 @@ Task<> ControlLoop::decide() {
       co_await std::move(committing);
       const Duration took = parts_.clock.monotonic() - began;
       if (took > kStalled) controller_.allow_for(took);
+      if (took > kBlind) {
+        blind_at_ = parts_.clock.now();
+        is_sweep_wanted_ = true;
+        sweep_wanted_.notify_all();
+      }
     }
     is_ahead_ = false;
     committed_.notify_all();

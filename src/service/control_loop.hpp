@@ -124,6 +124,8 @@ class ControlLoop {
   void look_at(const Instance& instance);
   void look_at(const Intent& intent);
   void look_at(const Lease& lease);
+  /// Why nothing at all is launched now; none: it is not so.
+  [[nodiscard]] WaitCause launch_hold() const;
   [[nodiscard]] PlanInputs plan_inputs();
 
   // launch_task.cpp
@@ -178,6 +180,7 @@ class ControlLoop {
   std::set<std::string> unclaimed_sources_;  // Whose first listing is not committed.
   std::optional<TimePoint> next_plan_;
   std::optional<PlanInputs> planned_with_;
+  std::optional<TimePoint> blind_at_;   // What was listed before that is too old to launch on.
   std::optional<ClockBase> new_clock_;  // That the store's moments do not count from yet.
   std::optional<Error> store_error_;
   std::optional<Duration> stop_time_max_;

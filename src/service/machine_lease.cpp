@@ -134,6 +134,11 @@ Task<std::optional<WorkOrder>> MachineKeeper::obtain(LeaseId lease) {
       Task<Result<WorkOrder>> claiming = claim(lease);
       Result<WorkOrder> order = co_await std::move(claiming);
       if (order) co_return std::move(*order);
+      // Where the store is old, another job may run here: the CI servers' listings say.
+      while (!loop_.has_listed_sources() && is_needed()) {
+        Task<> waiting = pause(10s);
+        co_await std::move(waiting);
+      }
       const ErrorKind kind = order.error().kind;
       const bool is_gone = kind == ErrorKind::conflict || kind == ErrorKind::not_found;
       FleetEvent told = LeaseGivenBack{lease, order.error().describe(), is_gone};
