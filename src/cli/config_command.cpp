@@ -54,6 +54,7 @@ int run_config_check(const CommonFlags& common, bool as_json) {
     return kDone;
   }
   fmt::print("{}: no problems\n  cluster  {}\n", config->file, config->cluster);
+  if (config->pools.empty()) fmt::print("  pool     none: muster daemon needs one\n");
   for (const auto& [name, pool] : config->pools) {
     const std::string of_template = "of " + describe(pool.launch_template);
     fmt::print(

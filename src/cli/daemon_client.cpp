@@ -6,6 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <fstream>
 
@@ -39,7 +40,12 @@ Result<std::string> remote_token() {
   }
   std::ifstream file(path);
   std::string token;
-  if (!file || !(file >> token)) {
+  if (!file) {
+    return fail(ErrorKind::unauthenticated,
+                fmt::format("MUSTER_TOKEN_FILE {} cannot be read: {}", path, std::strerror(errno)),
+                kRemedy, "E0608");
+  }
+  if (!(file >> token)) {
     return fail(ErrorKind::unauthenticated,
                 fmt::format("MUSTER_TOKEN_FILE {} holds no token", path), kRemedy, "E0608");
   }

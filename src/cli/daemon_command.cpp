@@ -246,6 +246,7 @@ Task<> serve(Wiring* wiring, const CommonFlags* common, const Config* config,
   Journal journal(executor, log, wiring->clock.now());
   Metrics metrics;
   const ControlLoop* noted = nullptr;
+  options.on_restored = [&](const Fleet& fleet) { journal.know(fleet); };
   options.on_committed = [&, clock = &wiring->clock](const FleetChanges& changes) {
     journal.note(changes, clock->now());
     metrics.note(changes, noted->fleet(), clock->now());

@@ -82,8 +82,16 @@ class View {
       return fail(ErrorKind::not_found, fmt::format("the job has begun no step \"{}\"", step_),
                   "muster logs JOB shows its steps.", "E0605");
     }
-    if (has_ended && shown_.empty() && step_.empty()) {
-      fmt::print(stderr, "It has printed nothing. See: muster explain {}\n", job_);
+    const std::string outcome = listed->text_at({"job", "outcome"});
+    const std::string standing = outcome.empty() ? state : outcome;
+    if (shown_.empty() && step_.empty() && !has_hinted_) {
+      fmt::print(stderr, "The job {} {}, and has printed nothing. See: muster explain {}\n",
+                 has_ended ? "has" : "is", standing, job_);
+      has_hinted_ = true;
+    } else if (has_ended && outcome != "passed" && !as_json_) {
+      const std::string reason = listed->text_at({"job", "reason"});
+      fmt::print(stderr, "The job {}{}\n", outcome == "failed" ? outcome : "was " + outcome,
+                 reason.empty() ? "." : ": " + neutralised(reason, false));
     }
     return has_ended;
   }
@@ -135,6 +143,7 @@ class View {
   bool is_raw_ = false;
   bool is_terminal_ = false;
   bool has_begun_ = false;
+  bool has_hinted_ = false;
   std::map<std::string, Shown> shown_;
 };
 

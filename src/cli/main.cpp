@@ -113,6 +113,20 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
       remedy = fmt::format("Did you mean {}?", *near);
     }
   }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !command.empty()) {
+    // A group of commands: which of them is not said, or no such one.
+    const CLI::App* group = app.get_subcommands().back();
+    std::vector<std::string> names;
+    for (const CLI::App* sub : group->get_subcommands({})) names.push_back(sub->get_name());
+    const std::vector<std::string> words = group->remaining();
+    if (!names.empty()) {
+      text = words.empty() ? fmt::format("muster{} what?", command)
+                           : fmt::format("\"{}\" is not known here", words.front());
+      const auto near = words.empty() ? std::nullopt : nearest_name(words.front(), names);
+      remedy = near ? fmt::format("Did you mean {}?", *near)
+                    : fmt::format("Say one of: {}.", fmt::join(names, ", "));
+    }
+  }
   fmt::print(stderr, "muster: {} (E0101)\n{}\n", text, remedy);
   return kWrongUse;
 }

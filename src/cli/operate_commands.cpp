@@ -11,6 +11,7 @@
 #include "cli/errors.hpp"
 #include "cli/job_output_view.hpp"
 #include "cli/operate_views.hpp"
+#include "cli/renderer.hpp"
 #include "cli/top_command.hpp"
 #include "wire/encoding.hpp"
 #include "wire/json.hpp"
@@ -114,7 +115,27 @@ int run_reload(const Flags& flags) {
   return show(client.post("/config/reload"), flags.as_json, [](const Node& document) {
     fmt::print("reloaded; cluster {}, region {}\n", document.text_at({"cluster"}),
                document.text_at({"region"}));
+    bool is_same = true;
+    for (const char* what : {"added", "changed", "removed"}) {
+      const std::string names = joined(document.find(std::string("pools_") + what));
+      if (names.empty()) continue;
+      is_same = false;
+      fmt::print("  {:<8} {}\n", what, neutralised(names, false));
+    }
+    if (is_same) fmt::print("  no pool is another\n");
   });
+}
+
+void print_cancelled(const Node& document) {
+  const std::string outcome = document.text_at({"job", "outcome"});
+  const std::string id = neutralised(document.text_at({"job", "id"}), false);
+  if (outcome.empty()) {
+    fmt::print("{} is being ended\n", id);
+  } else if (outcome == "cancelled") {
+    fmt::print("{} {}\n", id, neutralised(document.text_at({"job", "reason"}), false));
+  } else {
+    fmt::print("{} had ended already: it {}\n", id, outcome);
+  }
 }
 
 int run_status(const Flags& flags) {
@@ -125,8 +146,19 @@ int run_status(const Flags& flags) {
                one.text_at({"is_ready"}) == "true" ? "ready" : "starting");
     fmt::print("  jobs       {} open, {} of them waiting\n", one.text_at({"jobs_open"}),
                one.text_at({"jobs_queued"}));
+    std::string pools;
+    if (const Node* states = one.find("pools"); states != nullptr) {
+      for (const Member& state : states->members) {
+        pools += fmt::format("{}{} {}", pools.empty() ? "" : ", ", state.value.text, state.key);
+      }
+    }
+    fmt::print("  pools      {}\n", pools);
     fmt::print("  instances  {}\n", one.text_at({"instances"}));
-    fmt::print("  today      {} for instances (UTC)\n", usd_text(one, "usd_today"));
+    const std::string unpriced = one.text_at({"instances_without_price"});
+    fmt::print("  today      {} for instances (UTC){}\n", usd_text(one, "usd_today"),
+               unpriced.empty() || unpriced == "0"
+                   ? ""
+                   : fmt::format(", and {} whose price is not known", unpriced));
     if (!one.text_at({"store_error"}).empty())
       fmt::print("  store      {}\n", one.text_at({"store_error"}));
   });
@@ -176,10 +208,13 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
                            "Examples:\n"
                            "  muster jobs\n"
                            "  muster jobs --state open        those that have not ended\n"
+                           "  muster jobs --state failed      those that failed\n"
                            "  muster jobs --label arm64 --json\n",
                            run_jobs);
-  jobs->add_option("--state", flags.state,
-                   "Only those that are open, queued, leased, running, finished or dropped");
+  jobs->add_option(
+      "--state", flags.state,
+      "Only those that are open, queued, leased, running, finished or dropped, or that "
+      "passed, failed, were cancelled, timed-out or lost");
   jobs->add_option("--label", flags.label, "Only those with this label");
   jobs->add_option("--repo", flags.repository, "Only those of this repository");
   jobs->add_option("--limit", flags.limit, "So many at most")
@@ -205,14 +240,14 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
                             });
   set.add_id(shown, "job", kJobHelp);
   set.add_json(shown, "muster.job/1");
-  CLI::App* cancelled =
-      set.add(*job, "cancel",
-              "End a submitted job, whether it waits or runs.\n\n"
-              "Examples:\n"
-              "  muster job cancel job-4f1c --reason \"wrong branch\"\n",
-              [](const Flags& given) {
-                return run_order(given, "/jobs/" + path_segment(given.id) + "/cancel", print_job);
-              });
+  CLI::App* cancelled = set.add(
+      *job, "cancel",
+      "End a submitted job, whether it waits or runs.\n\n"
+      "Examples:\n"
+      "  muster job cancel job-4f1c --reason \"wrong branch\"\n",
+      [](const Flags& given) {
+        return run_order(given, "/jobs/" + path_segment(given.id) + "/cancel", print_cancelled);
+      });
   set.add_id(cancelled, "job", kJobHelp);
   add_reason(cancelled);
   set.add_json(cancelled, "muster.job/1");
@@ -304,7 +339,7 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
       ->add_flag("--yes", flags.is_yes, "Also when it is protected");
   add_instance_order("terminate", "End it now; the job that runs there is lost.")
       ->add_flag("--yes", flags.is_yes, "Also when a job runs there, or it is protected");
-  add_instance_order("protect", "Never end it for want of jobs (tag muster:protect).");
+  add_instance_order("protect", "Never end it for want of jobs (tag muster:protect); one that gets a job ends as usual.");
   add_instance_order("unprotect", "Let it end again when it is not wanted.");
 
   CLI::App* events = set.add(app, "events",
@@ -315,7 +350,7 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
                              run_events);
   events->add_flag("-f,--follow", flags.follows, "Go on with what comes");
   events->add_option("--limit", flags.limit, "So many of the past at most")
-      ->check(CLI::Range(1, 100000))
+      ->check(CLI::Range(0, 100000))
       ->capture_default_str();
   events->add_flag("--json", flags.as_json, "As JSON lines");
 

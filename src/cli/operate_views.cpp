@@ -17,13 +17,6 @@ std::string millis_text(const Node& of, std::string_view key) {
   return format_duration(std::chrono::milliseconds{parse_integer(of.text_at({key})).value_or(0)});
 }
 
-std::string joined(const Node* texts) {
-  std::string out;
-  if (texts == nullptr) return out;
-  for (const Node& one : texts->items) out += (out.empty() ? "" : ",") + one.text;
-  return out;
-}
-
 /// `12:04:31` of a time in ISO 8601.
 std::string clock_time(const std::string& iso) { return iso.size() > 19 ? iso.substr(11, 8) : iso; }
 
@@ -56,6 +49,13 @@ const std::vector<Node>& items_of(const Node& document, std::string_view key) {
   return found == nullptr ? kNone : found->items;
 }
 
+std::string joined(const Node* texts) {
+  std::string out;
+  if (texts == nullptr) return out;
+  for (const Node& one : texts->items) out += (out.empty() ? "" : ",") + one.text;
+  return out;
+}
+
 std::string usd_text(const Node& of, std::string_view key) {
   return fmt::format("${:.2f}", std::strtod(of.text_at({key}).c_str(), nullptr));
 }
@@ -64,14 +64,16 @@ Table jobs_table(const Node& document) {
   Table table({{"JOB"},
                {"STATE"},
                {"AGE", Table::kRight},
+               {"TOOK", Table::kRight},
                {"LABELS", Table::kExtra},
                {"REPOSITORY", Table::kExtra},
-               {"INSTANCE"},
+               {"INSTANCE", Table::kExtra},
                {"REASON"}});
   for (const Node& job : items_of(document, "jobs")) {
+    const bool has_started = !job.text_at({"took_ms"}).empty();
     table.add({job.text_at({"id"}), standing_of(job), millis_text(job, "age_ms"),
-               joined(job.find("labels")), job.text_at({"repository"}), job.text_at({"instance"}),
-               job.text_at({"reason"})});
+               has_started ? millis_text(job, "took_ms") : "", joined(job.find("labels")),
+               job.text_at({"repository"}), job.text_at({"instance"}), job.text_at({"reason"})});
   }
   return table;
 }
@@ -138,7 +140,7 @@ void print_job(const Node& document) {
   if (found == nullptr) return;
   const Node& job = *found;
   const std::string reason = job.text_at({"reason"});
-  fmt::print("{} {}{}\n", job.text_at({"id"}), standing_of(job),
+  fmt::print("{} {}{}\n", neutralised(job.text_at({"id"}), false), standing_of(job),
              reason.empty() ? "" : ": " + neutralised(reason, false));
   const auto line = [](const char* name, const std::string& text) {
     if (!text.empty()) fmt::print("  {:<11} {}\n", name, neutralised(text, false));
@@ -150,22 +152,19 @@ void print_job(const Node& document) {
   line("instance", job.text_at({"instance"}));
   line("queued at", job.text_at({"queued_at"}));
   line("started at", job.text_at({"started_at"}));
-  const bool has_ended = !job.text_at({"outcome"}).empty();
-  if (has_ended) line("ended at", job.text_at({"changed_at"}));
-  if (!job.text_at({"took_ms"}).empty()) {
-    line(has_ended ? "ran for" : "runs for", millis_text(job, "took_ms"));
-  } else {
-    line(has_ended ? "waited" : "waits for", millis_text(job, "age_ms"));
-  }
+  line("ended at", job.text_at({"ended_at"}));
+  line("waited", millis_text(job, "waited_ms"));
+  if (!job.text_at({"took_ms"}).empty()) line("took", millis_text(job, "took_ms"));
   line("exit code", job.text_at({"exit_code"}));
 }
 
 std::string event_line(const Node& event) {
   const std::string detail = event.text_at({"detail"});
-  return fmt::format("{}  {:<8} {}  {}{}", event.text_at({"at"}).substr(11, 12),
-                     event.text_at({"kind"}), neutralised(event.text_at({"subject"}), false),
-                     event.text_at({"what"}),
-                     detail.empty() ? "" : "  " + neutralised(detail, false));
+  const std::string at = event.text_at({"at"});
+  const std::string text = fmt::format(
+      "{}  {:<8} {}  {}{}", at.size() < 24 ? at : at.substr(11, 13), event.text_at({"kind"}),
+      event.text_at({"subject"}), event.text_at({"what"}), detail.empty() ? "" : "  " + detail);
+  return on_one_line(text);
 }
 
 std::vector<std::string> explanation_lines(const Node& document) {

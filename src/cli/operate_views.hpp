@@ -14,6 +14,8 @@ namespace muster::cli {
 /// The sequence at `key`; empty where there is none.
 [[nodiscard]] const std::vector<Node>& items_of(const Node& document, std::string_view key);
 
+/// `linux,x64`
+[[nodiscard]] std::string joined(const Node* texts);
 /// `$3.12`
 [[nodiscard]] std::string usd_text(const Node& of, std::string_view key);
 

@@ -47,12 +47,22 @@ std::string neutralised(std::string_view text, bool keeps_colours) {
     }
     const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
     const bool is_c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;  // Some terminals obey them.
-    if ((c < 0x20 && c != '\t') || c == 0x7f || is_c1) {
+    if ((c < 0x20 && c != '\t') || c == 0x7f) {
       out += fmt::format("\\x{:02x}", c);
+    } else if (is_c1) {
+      out += fmt::format("\\x{:02x}\\x{:02x}", c, next);
+      ++i;
     } else {
       out += text[i];
     }
   }
+  return out;
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string out;
+  for (const char c : neutralised(text, false))
+    out += c == '\t' ? std::string("\\x09") : std::string(1, c);
   return out;
 }
 

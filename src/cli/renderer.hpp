@@ -53,5 +53,7 @@ class Renderer : public RunObserver {
 
 /// Control characters and escape sequences as visible text; colours may be kept.
 [[nodiscard]] std::string neutralised(std::string_view text, bool keeps_colours = true);
+/// Without colours, and with nothing that moves to another column.
+[[nodiscard]] std::string on_one_line(std::string_view text);
 
 }  // namespace muster::cli

@@ -27,6 +27,7 @@ std::size_t width_of(std::string_view text) {
 
 std::string cut(std::string_view text, std::size_t width) {
   if (width_of(text) <= width) return std::string(text);
+  if (width == 0) return "";
   std::string out;
   std::size_t count = 0;
   for (const char c : text) {
@@ -35,6 +36,32 @@ std::string cut(std::string_view text, std::size_t width) {
     out += c;
   }
   return out + "…";
+}
+
+std::vector<std::string> wrap(std::string_view text, std::size_t width, std::size_t indent) {
+  std::vector<std::string> lines;
+  std::string line;
+  while (true) {
+    const bool fits = width <= indent || width_of(line) + width_of(text) <= width;
+    if (fits) {
+      lines.push_back(line + std::string(text));
+      return lines;
+    }
+    // As many characters as there is room for, up to the last space among them.
+    std::size_t room = width - width_of(line);
+    std::size_t end = 0;
+    while (room > 0 || (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) {
+      if ((static_cast<unsigned char>(text[end]) & 0xc0) != 0x80) --room;
+      ++end;
+    }
+    const std::size_t space = text.substr(0, end + 1).rfind(' ');
+    const std::size_t word = text.find_first_not_of(' ');
+    const bool has_break = space != std::string_view::npos && space > word;
+    if (has_break) end = space;
+    lines.push_back(line + std::string(text.substr(0, end)));
+    text.remove_prefix(std::min(text.size(), has_break ? end + 1 : end));
+    line.assign(indent, ' ');
+  }
 }
 
 int terminal_width() {
@@ -46,7 +73,7 @@ int terminal_width() {
 
 void Table::add(std::vector<std::string> row) {
   row.resize(columns_.size());
-  for (std::string& cell : row) cell = neutralised(cell, false);
+  for (std::string& cell : row) cell = on_one_line(cell);
   rows_.push_back(std::move(row));
 }
 

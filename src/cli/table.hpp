@@ -34,6 +34,11 @@ class Table {
 /// At most `width` characters (not bytes); `…` stands for the rest.
 [[nodiscard]] std::string cut(std::string_view text, std::size_t width);
 
+/// The same on as many lines as it takes; all but the first begin with `indent` spaces. A width
+/// that is not above the indent bounds nothing.
+[[nodiscard]] std::vector<std::string> wrap(std::string_view text, std::size_t width,
+                                            std::size_t indent);
+
 /// Columns of the terminal on standard output; nothing where it is none.
 [[nodiscard]] int terminal_width();
 

@@ -1,7 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
+#include "fleet/config_keys.hpp"
 #include "service/api_call.hpp"
 #include "service/api_documents.hpp"
+#include "wire/json.hpp"
 
 // The daemon itself: who may ask it, how it is, and its configuration.
 
@@ -12,6 +17,28 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kTokenLifeMax = 24h * 366 * 10;
+
+/// Which pools a new configuration has added, removed and changed.
+void add_differences(Node& document, const std::map<std::string, Pool>& before,
+                     const std::map<std::string, Pool>& after) {
+  std::vector<std::string> added;
+  std::vector<std::string> changed;
+  std::vector<std::string> removed;
+  for (const auto& [name, pool] : after) {
+    const auto old = before.find(name);
+    if (old == before.end()) {
+      added.push_back(name);
+    } else if (wire::to_json(pool_keys().write(old->second)) !=
+               wire::to_json(pool_keys().write(pool))) {
+      changed.push_back(name);
+    }
+  }
+  for (const auto& [name, pool] : before) {
+    if (!after.contains(name)) removed.push_back(name);
+  }
+  document.set("pools_added", strings_node(added)).set("pools_changed", strings_node(changed));
+  document.set("pools_removed", strings_node(removed));
+}
 
 }  // namespace
 
@@ -72,6 +99,18 @@ Task<Result<Node>> Api::show_status(Call* call) {
   document.set("jobs_open", Node::number(static_cast<long long>(fleet.open_jobs().size())));
   document.set("instances", Node::number(fleet.live_count()));
   document.set("usd_today", dollars_node(fleet.usd_spent(loop.parts().clock.now())));
+  const auto unpriced = std::count_if(fleet.instances().begin(), fleet.instances().end(),
+                                      [](const auto& one) { return one.second.usd_per_hour <= 0; });
+  document.set("instances_without_price", Node::number(static_cast<long long>(unpriced)));
+  std::map<std::string, long> pools;
+  for (const auto& [name, pool] : loop.controller().config().pools) {
+    const Node shown =
+        document_of(pool, loop.controller(), parts_.metrics, loop.parts().clock.now());
+    ++pools[shown.text_at({"state"})];
+  }
+  Node states = Node::mapping();
+  for (const auto& [state, count] : pools) states.set(state, Node::number(count));
+  document.set("pools", std::move(states));
   const auto& store = loop.store_error();
   document.set("store_error", store ? Node::string(store->describe()) : Node());
   co_return document;
@@ -80,10 +119,13 @@ Task<Result<Node>> Api::show_status(Call* call) {
 Task<Result<Node>> Api::reload(Call* call) {
   Result<Config> config = parts_.reload();
   if (!config) co_return tl::unexpected<Error>(config.error());
+  const std::map<std::string, Pool> before = parts_.loop.controller().config().pools;
   Task<> telling = parts_.loop.submit(ConfigReplaced{std::move(*config)});
   co_await std::move(telling);
   Task<Result<Node>> showing = show_status(call);
-  co_return co_await std::move(showing);
+  Result<Node> document = co_await std::move(showing);
+  if (document) add_differences(*document, before, parts_.loop.controller().config().pools);
+  co_return document;
 }
 
 }  // namespace muster

@@ -9,6 +9,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// Whether the cloud, or what the pool says, keeps machines from coming.
+bool turns_away(WaitCause cause) {
+  return cause == WaitCause::capacity || cause == WaitCause::quota ||
+         cause == WaitCause::launch_error || cause == WaitCause::circuit_open;
+}
+
 Node millis(Duration time) { return Node::number(std::max<Duration>(time, Duration{}) / 1ms); }
 
 }  // namespace
@@ -49,8 +55,10 @@ Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   node.set("queued_at", time_node(job.queued_at));
   node.set("started_at", has_started ? time_node(job.started_at) : Node());
   node.set("changed_at", time_node(job.changed_at));
+  node.set("ended_at", has_ended ? time_node(job.changed_at) : Node());
   const TimePoint until = has_ended ? job.changed_at : now;
-  node.set("age_ms", millis(until - job.queued_at));
+  node.set("age_ms", millis(now - job.queued_at));
+  node.set("waited_ms", millis((has_started ? job.started_at : until) - job.queued_at));
   node.set("took_ms", has_started ? millis(until - job.started_at) : Node());
   return node;
 }
@@ -70,7 +78,8 @@ Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now) {
   node.set("launched_at", time_node(instance.launched_at));
   node.set("phase_since", time_node(instance.phase_since));
   node.set("age_ms", millis(now - instance.launched_at));
-  node.set("usd_per_hour", dollars_node(instance.usd_per_hour));
+  const bool is_priced = instance.usd_per_hour > 0;
+  node.set("usd_per_hour", is_priced ? dollars_node(instance.usd_per_hour) : Node());
   node.set("is_protected", Node::boolean(instance.is_protected));
   node.set("reason", Node::string(instance.reason));
   node.set("trouble", Node::string(instance.trouble));
@@ -141,12 +150,14 @@ Node document_of(const Pool& pool, const Controller& controller, const Metrics& 
     ending += supply.ending;
   }
   std::size_t queued = 0;
+  bool is_turned_away = false;
   std::string note;
   for (const auto& [key, demand] : fleet.demand()) {
     const auto pools = controller.planner().pools_for(key.labels);
     const bool is_here = !pools.empty() && pools.front().pool == pool.name;
     if (!is_here || demand.jobs.empty()) continue;
     queued += demand.jobs.size();
+    is_turned_away = is_turned_away || turns_away(demand.reason.cause);
     const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
     if (note.empty() && is_blocked) note = demand.reason.text;
   }
@@ -155,7 +166,7 @@ Node document_of(const Pool& pool, const Controller& controller, const Metrics& 
   if (offers != nullptr && offers->error) failure = offers->error->describe();
   const auto order = fleet.pool_orders().find(pool.name);
   const PoolMode mode = fleet.mode_of(pool.name);
-  std::string state = failure.empty() ? "ok" : "degraded";
+  std::string state = failure.empty() && !is_turned_away ? "ok" : "degraded";
   if (!failure.empty()) note = failure;
   if (const std::string schedule = controller.planner().closed_by(pool, now); !schedule.empty()) {
     state = "closed";

@@ -20,7 +20,19 @@ constexpr Duration kNoticeMax = 10min;
 }  // namespace
 
 Result<InstanceId> Api::find_instance(const std::string& id) const {
-  if (parts_.loop.fleet().find(InstanceId(id)) != nullptr) return InstanceId(id);
+  const auto& instances = parts_.loop.fleet().instances();
+  if (instances.contains(InstanceId(id))) return InstanceId(id);
+  std::vector<InstanceId> found;
+  for (const auto& [key, instance] : instances) {
+    if (!id.empty() && key.value().starts_with(id)) found.push_back(key);
+  }
+  if (found.size() == 1) return found.front();
+  if (found.size() > 1) {
+    return fail(ErrorKind::invalid_input,
+                fmt::format("{} instances begin with \"{}\", such as {} and {}", found.size(), id,
+                            found[0].value(), found[1].value()),
+                "Give more of the id.");
+  }
   return fail(ErrorKind::not_found, fmt::format("there is no instance \"{}\"", id),
               "muster instances lists them.");
 }
@@ -57,9 +69,16 @@ Task<Result<Node>> Api::order_pool(Call* call) {
                    fmt::format("a pool cannot be told to {}", call->arguments[1]),
                    "Say pause, drain or resume.");
   }
-  Task<> telling = parts_.loop.submit(
-      PoolOrdered{PoolName(name), order->second, call->caller.name, call->reason});
-  co_await std::move(telling);
+  // Said again without a reason, what was said first stands.
+  const auto& orders = parts_.loop.fleet().pool_orders();
+  const auto said = orders.find(PoolName(name));
+  const bool stands = said != orders.end() && said->second.mode == order->second &&
+                      call->reason.empty() && order->second != PoolMode::open;
+  if (!stands) {
+    Task<> telling = parts_.loop.submit(
+        PoolOrdered{PoolName(name), order->second, call->caller.name, call->reason});
+    co_await std::move(telling);
+  }
   const Controller& controller = parts_.loop.controller();
   const Pool* pool = controller.find_pool(PoolName(name));
   std::vector<Node> items;

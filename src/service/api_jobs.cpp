@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "fleet/explain.hpp"
 #include "service/api_call.hpp"
@@ -13,6 +14,16 @@ namespace muster {
 namespace {
 
 constexpr long long kLogBytesMax = 1 << 20;
+
+/// How a job has ended, as people write it: with a hyphen in place of a space.
+std::optional<JobOutcome> parse_outcome(std::string text) {
+  std::replace(text.begin(), text.end(), '-', ' ');
+  for (const JobOutcome one : {JobOutcome::passed, JobOutcome::failed, JobOutcome::cancelled,
+                               JobOutcome::timed_out, JobOutcome::lost}) {
+    if (to_string(one) == text) return one;
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -44,11 +55,13 @@ Task<Result<Node>> Api::list_jobs(Call* call) {
   if (!limit) co_return tl::unexpected<Error>(limit.error());
   const std::string state = call->text("state");
   const auto& names = job_graph().names;
-  const bool is_state = state.empty() || state == "open" ||
+  const std::optional<JobOutcome> outcome = parse_outcome(state);
+  const bool is_state = state.empty() || state == "open" || outcome ||
                         std::find(names.begin(), names.end(), state) != names.end();
   if (!is_state) {
     co_return fail(ErrorKind::invalid_input, fmt::format("there is no state \"{}\" of jobs", state),
-                   "Say open, queued, leased, running, finished or dropped.");
+                   "Say open, queued, leased, running, finished, dropped, or how it ended: passed, "
+                   "failed, cancelled, timed-out or lost.");
   }
   const Fleet& fleet = parts_.loop.fleet();
   const TimePoint now = parts_.loop.parts().clock.now();
@@ -57,7 +70,8 @@ Task<Result<Node>> Api::list_jobs(Call* call) {
     const bool is_open = job.state != JobState::finished && job.state != JobState::dropped;
     const std::string label = call->text("label");
     const bool fits =
-        (state.empty() || (state == "open" ? is_open : to_string(job.state) == state)) &&
+        (state.empty() || (state == "open" ? is_open : to_string(job.state) == state) ||
+         (!is_open && job.outcome == outcome)) &&
         (label.empty() || std::binary_search(job.labels.begin(), job.labels.end(), label)) &&
         (call->text("repository").empty() || job.repository == call->text("repository"));
     if (fits) found.push_back(&job);

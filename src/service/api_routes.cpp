@@ -231,7 +231,8 @@ Node schema_of(std::string_view name) {
   if (name == "force") return one_of({"true", "false"});
   if (name == "role") return one_of({"viewer", "operator", "admin"});
   if (name == "state") {
-    return one_of({"open", "queued", "leased", "running", "finished", "dropped"});
+    return one_of({"open", "queued", "leased", "running", "finished", "dropped", "passed", "failed",
+                   "cancelled", "timed-out", "lost"});
   }
   if (name == "phase") {
     const auto& names = instance_graph().names;

@@ -122,6 +122,7 @@ Task<Status> ControlLoop::recover() {
   }
   if (!is_same_boot || behind != Duration{}) new_clock_ = base;
   controller_.restore(std::move(stored->fleet), parts_.clock.now(), behind);
+  if (options_.on_restored) options_.on_restored(fleet());
   if (listed) post(std::move(*listed));
   co_return Status();
 }

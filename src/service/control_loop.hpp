@@ -65,6 +65,8 @@ class ControlLoop {
     bool replays_intents = true;  ///< Open launches are asked for again after a restart, not
                                   ///< given up.
     bool sweeps = true;           ///< Instances are found by their tags.
+    /// Is told of what the store had.
+    std::function<void(const Fleet&)> on_restored;
     /// Is told of what was committed.
     std::function<void(const FleetChanges&)> on_committed;
   };

@@ -19,14 +19,39 @@ std::string joined(std::initializer_list<std::string> parts) {
   return text;
 }
 
+/// `2 t3.large spot in us-east-1a for pool linux`
+std::string describe(const Intent& intent) {
+  const Offering& from = intent.offering;
+  const std::string what =
+      intent.offerings.empty() && !from.instance_type.empty()
+          ? fmt::format("{} {} in {}", from.instance_type, to_string(from.capacity_type), from.zone)
+          : fmt::format("{} of EC2's choice", to_string(from.capacity_type));
+  return fmt::format("{} {} for pool {}", intent.count, what, intent.pool.value());
+}
+
 }  // namespace
+
+void Journal::know(const Fleet& fleet) {
+  for (const auto& [id, job] : fleet.jobs()) jobs_.emplace(id, job.state);
+  for (const auto& [id, instance] : fleet.instances()) instances_.emplace(id, instance.phase);
+  for (const auto& [id, intent] : fleet.intents()) {
+    if (intent.state == IntentState::open) launches_.emplace(id, describe(intent));
+  }
+}
 
 void Journal::note(const FleetChanges& changes, TimePoint now) {
   const std::uint64_t before = next_;
   for (const Intent& intent : changes.intents) {
-    if (intent.state != IntentState::open) continue;
-    add({0, now, "launch", intent.id.value(), "asked",
-         fmt::format("{} of pool {}: {}", intent.count, intent.pool.value(), intent.reason)});
+    if (intent.state != IntentState::open) {
+      launches_.erase(intent.id);
+    } else if (launches_.emplace(intent.id, describe(intent)).second) {
+      add({0, now, "launch", intent.id.value(), "asked",
+           joined({describe(intent), intent.reason})});
+    }
+  }
+  for (const IntentId& id : changes.removed_intents) {
+    const auto asked = launches_.extract(id);
+    if (!asked.empty()) add({0, now, "launch", id.value(), "refused", asked.mapped()});
   }
   for (const Job& job : changes.jobs) note_job(job, now);
   for (const Instance& instance : changes.instances) note_instance(instance, now);
@@ -46,8 +71,8 @@ void Journal::note_job(const Job& job, TimePoint now) {
   const auto [known, is_new] = jobs_.try_emplace(job.id, job.state);
   if (!is_new && known->second == job.state) return;
   known->second = job.state;
-  if (is_new && job.state != JobState::queued && job.queued_at >= began_at_) {
-    // A machine was there for it at once; one of before this process was told of by that.
+  if (is_new && job.state != JobState::queued) {
+    // A machine was there for it at once.
     Job before = job;
     before.state = JobState::queued;
     before.lease = LeaseId();

@@ -27,6 +27,8 @@ class Journal {
   Journal(const Executor& executor, const Log& log, TimePoint began_at)
       : changed_(executor), log_(log), began_at_(began_at) {}
 
+  /// What a process before has told of already.
+  void know(const Fleet& fleet);
   void note(const FleetChanges& changes, TimePoint now);
 
   /// Those after that number, oldest first.
@@ -49,6 +51,7 @@ class Journal {
   std::uint64_t next_ = 1;
   std::map<JobId, JobState> jobs_;
   std::map<InstanceId, InstancePhase> instances_;
+  std::map<IntentId, std::string> launches_;  // That are not answered: what is asked for.
 };
 
 }  // namespace muster

@@ -41,8 +41,38 @@ TEST_F(JournalTest, TellsThatAJobWasQueuedWhichHadAMachineAtOnce) {
   EXPECT_TRUE(told(job(JobState::running, began_ + 1s)).empty());
 }
 
-TEST_F(JournalTest, DoesNotQueueAJobAgainThatAProcessBeforeKnew) {
-  EXPECT_EQ(told(job(JobState::leased, began_ - 1s)), std::vector<std::string>{"leased"});
+TEST_F(JournalTest, TellsNothingAgainThatAProcessBeforeHasTold) {
+  FleetSnapshot stored;
+  stored.jobs = {job(JobState::running, began_ - 1s)};
+  Fleet fleet;
+  fleet.restore(std::move(stored));
+  journal_.know(fleet);
+  EXPECT_TRUE(told(job(JobState::running, began_ - 1s)).empty());
+  EXPECT_EQ(told(job(JobState::queued, began_ - 1s)), std::vector<std::string>{"queued"});
+}
+
+TEST_F(JournalTest, TellsWhichLaunchWasRefused) {
+  Intent intent;
+  intent.id = IntentId("int-1");
+  intent.pool = PoolName("linux");
+  intent.offering = {"t3.large", CapacityType::spot, "subnet-1", "us-east-1a"};
+  FleetChanges asked;
+  asked.intents = {intent};
+  FleetChanges answered = asked;
+  answered.intents.front().state = IntentState::launched;
+  FleetChanges removed;
+  removed.removed_intents = {intent.id};
+  for (const bool is_launched : {false, true}) {
+    const std::uint64_t before = journal_.last();
+    journal_.note(asked, began_);
+    if (is_launched) journal_.note(answered, began_);
+    journal_.note(removed, began_);
+    const auto entries = journal_.after(before, 10);
+    ASSERT_EQ(entries.size(), is_launched ? 1U : 2U);
+    EXPECT_EQ(entries.front().what, "asked");
+    EXPECT_EQ(entries.back().detail, "1 t3.large spot in us-east-1a for pool linux");
+    if (!is_launched) EXPECT_EQ(entries.back().what, "refused");
+  }
 }
 
 }  // namespace

@@ -8,7 +8,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 
 import pyte
 import pytest
@@ -16,23 +15,22 @@ import pytest
 from conftest import BIN, until
 from daemons import Daemon, add_jobs
 
-COLUMNS, LINES = 100, 30
+LEAVES = b"\x1b[?7h\x1b[?25h\x1b[?1049l"
 
 
 class Person:
     """Someone at a terminal on which `muster top` runs."""
 
-    def __init__(self, daemon, columns=COLUMNS, lines=LINES):
+    def __init__(self, daemon, columns=100, lines=30):
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.bytes = b""
-        self.end, inner = pty.openpty()
+        self.end, self.inner = pty.openpty()
         self.resize(columns, lines)
-        self.before = termios.tcgetattr(inner)
-        self.inner = inner
-        self.process = subprocess.Popen([BIN / "muster", "top"], stdin=inner, stdout=inner, stderr=inner,
-                                        cwd=daemon.folder, env={**daemon.environment, "TERM": "xterm"},
-                                        start_new_session=True)
+        self.before = termios.tcgetattr(self.inner)
+        self.process = subprocess.Popen([BIN / "muster", "top"], stdin=self.inner, stdout=self.inner,
+                                        stderr=self.inner, cwd=daemon.folder,
+                                        env={**daemon.environment, "TERM": "xterm"}, start_new_session=True)
 
     def resize(self, columns, lines):
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -45,12 +43,34 @@ class Person:
             self.stream.feed(got)
         return [line.rstrip() for line in self.screen.display]
 
-    def sees(self, *texts, what=""):
-        return until(lambda: (lines := self.look()) and all(t in "\n".join(lines) for t in texts) and lines, 15,
-                     f"{what or texts} on the screen")
+    def sees(self, *texts, without="\0"):
+        def check():
+            lines = self.look()
+            text = "\n".join(lines)
+            return all(one in text for one in texts) and without not in text and lines
+        try:
+            return until(check, 15)
+        except AssertionError:
+            raise AssertionError(f"{texts} without {without!r}:\n" + "\n".join(self.look())) from None
+
+    def chosen(self):
+        return next((line for line in self.look() if line.startswith("› ")), "")
 
     def types(self, keys):
         os.write(self.end, keys.encode())
+
+    def has_left(self, code):
+        assert self.process.wait(5) == code
+        self.look()
+        assert self.bytes.rstrip().endswith(LEAVES)
+        assert termios.tcgetattr(self.inner) == self.before
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(5)
+        os.close(self.end)
+        os.close(self.inner)
 
 
 @pytest.fixture
@@ -63,55 +83,87 @@ def daemon(processes, ci, tmp_path):
     made.stop(signal.SIGKILL)
 
 
-def test_keys_choose_explain_and_leave_the_terminal_as_it_was(daemon):
-    person = Person(daemon)
-    lines = person.sees("3 jobs open, 2 waiting", "POOL", "WAIT p50 / p95", "j00000", "q quit")
-    assert lines[-1].startswith("↑↓ choose")
-    assert any(line.startswith("› ") and "j00000" in line for line in lines), lines
-    assert any(" job " in line and "j00000" in line for line in lines[-10:]), "events"
+@pytest.fixture
+def sit(daemon):
+    people = []
+
+    def begin(*size):
+        people.append(Person(daemon, *size))
+        return people[-1]
+    yield begin
+    for person in people:
+        person.close()
+
+
+def test_keys_choose_and_explain(sit):
+    person = sit()
+    lines = person.sees("open jobs 3, waiting 2", "WAIT p50 / p95", "1 of 3", "launch ")
+    assert lines[0].startswith("muster t ·") and lines[2].startswith("POOL") and lines[-1].startswith("q quit")
+    assert "j00000" in person.chosen()
     person.types("\x1b[B\x1b[B")
-    until(lambda: any(line.startswith("› ") and "j00002" in line for line in person.look()), what="the third job")
+    until(lambda: "j00002" in person.chosen(), what="the third job")
     person.types("k\r")
-    person.sees("max_instances", "  queue", "j00001", what="the explanation of the second")
+    person.sees("esc back", "waiting for room", "test/j00001", without="POOL")
     person.types("\x1b")
-    person.sees("POOL")
+    person.sees("POOL", "2 of 3")
     person.types("\t")
-    person.sees("INSTANCE", "busy", "tab jobs")
+    person.sees("INSTANCE", "busy", "tab jobs", "1 of 1")
     person.types("\r")
-    person.sees("time line", what="the explanation of its job")
+    person.sees("esc back", "running on", "test/j00000", without="POOL")
     person.types("q")
-    assert person.process.wait(5) == 0
-    person.look()
-    assert person.bytes.rstrip().endswith(b"\x1b[?25h\x1b[?1049l")
-    assert termios.tcgetattr(person.inner) == person.before
+    person.has_left(0)
 
 
-def test_it_holds_on_and_heeds_the_size(daemon):
-    person = Person(daemon, 60, 14)
-    lines = person.sees("POOL", "choose")
-    assert all(len(line) <= 60 for line in lines) and "LABELS" not in "\n".join(lines)
+def test_it_holds_on_and_goes_on(sit, daemon):
+    person = sit()
+    person.sees("1 of 3")
+    person.types(" ")
+    person.sees("muster t · held", "space go on")
+    daemon.muster("pool", "pause", "plain", "--reason", "画像の再構築")
+    frames = person.bytes.count(b"\x1b[H")
+    until(lambda: person.look() and person.bytes.count(b"\x1b[H") >= frames + 3, what="three more frames")
+    assert "画像" not in "".join(person.look())
+    person.types(" ")
+    lines = person.sees("paused", "画", without="held")
+    assert lines[0].startswith("muster t ·")
+
+
+@pytest.mark.parametrize("columns, rows", [(40, 10), (60, 12), (20, 5), (20, 3), (10, 2), (3, 1), (200, 60)])
+def test_the_list_is_there_however_small_the_terminal(sit, columns, rows):
+    person = sit(columns, rows)
+    if rows < 3:
+        until(lambda: any(person.look()), what="anything")
+    else:
+        person.sees("› test/j00000" if columns > 16 else "›")
+        person.types("\x1b[B")
+        until(lambda: "j00001" in person.chosen(), what="the second job")
+    if rows >= 10:
+        assert person.look()[-1].startswith("q quit")
+    person.types("\rj\x1bq")
+    person.has_left(0)
+
+
+def test_it_heeds_the_size_and_signals(sit):
+    person = sit(60, 14)
+    person.sees("1 of 3", without="STOPPED")
     person.resize(200, 40)
     person.process.send_signal(signal.SIGWINCH)
     person.sees("LABELS", "STOPPED")
-    person.types(" ")
-    person.sees("held", "space go on")
-    daemon.muster("pool", "pause", "plain", "--reason", "a look")
-    time.sleep(1.5)
-    assert "a look" not in "\n".join(person.look())
-    person.types(" ")
-    person.sees("a look")
-    person.process.send_signal(signal.SIGINT)
-    assert person.process.wait(5) == 130
-    person.look()
-    assert termios.tcgetattr(person.inner) == person.before
+    person.process.send_signal(signal.SIGQUIT)
+    person.has_left(130)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        person = sit()
+        person.sees("1 of 3")
+        person.process.send_signal(number)
+        person.has_left(130)
 
 
-def test_it_outlives_the_daemon(daemon):
-    person = Person(daemon)
-    person.sees("3 jobs open")
+def test_it_outlives_the_daemon(sit, daemon):
+    person = sit()
+    person.sees("1 of 3")
     daemon.stop(signal.SIGKILL)
-    person.sees("no muster daemon answers", "j00000")
+    person.sees("! as it was before", "no muster daemon answers", "j00000")
     daemon.start()
-    person.sees("3 jobs open", "POOL")
+    person.sees("open jobs 3", without="as it was before")
     person.types("q")
-    assert person.process.wait(5) == 0
+    person.has_left(0)

@@ -81,8 +81,11 @@ tl::unexpected<Error> failure_of(const Transfer& transfer) {
     case CURLE_COULDNT_CONNECT:
       return fail(ErrorKind::unavailable, fmt::format("no connection to {}", host),
                   "Check that it runs and that no firewall or proxy stands between.");
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
+      return fail(ErrorKind::unavailable,
+                  fmt::format("no TLS with {}: {}", host, curl_easy_strerror(transfer.code)),
+                  "Does it speak TLS at this port? Plain HTTP begins with http://.");
+    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
       return fail(ErrorKind::unavailable,
                   fmt::format("the TLS certificate of {} was not accepted: {}", host,
