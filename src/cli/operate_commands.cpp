@@ -339,7 +339,9 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
       ->add_flag("--yes", flags.is_yes, "Also when it is protected");
   add_instance_order("terminate", "End it now; the job that runs there is lost.")
       ->add_flag("--yes", flags.is_yes, "Also when a job runs there, or it is protected");
-  add_instance_order("protect", "Never end it for want of jobs (tag muster:protect); one that gets a job ends as usual.");
+  add_instance_order(
+      "protect",
+      "Never end it for want of jobs (tag muster:protect); one that gets a job ends as usual.");
   add_instance_order("unprotect", "Let it end again when it is not wanted.");
 
   CLI::App* events = set.add(app, "events",

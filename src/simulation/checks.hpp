@@ -58,11 +58,11 @@ class Checks : public Watcher {
   std::optional<Duration> store_lost_at_;
   std::map<std::string, Duration> unreferenced_since_;
   std::map<std::string, Duration> unknown_since_;
-  long changes_ = 0;                    // That were committed.
-  long looked_at_changes_ = 0;          // Of these and of jobs, when all of them were fine.
+  long changes_ = 0;            // That were committed.
+  long looked_at_changes_ = 0;  // Of these and of jobs, when all of them were fine.
   std::set<LeaseId> removed_leases_;
-  std::set<InstanceId> given_up_;       // While they could not be reached.
-  std::map<std::string, int> excused_;  // Counts that only a lost store explains.
+  std::set<InstanceId> given_up_;                    // While they could not be reached.
+  std::map<std::string, int> excused_;               // Counts that only a lost store explains.
   std::map<std::string, std::string> reservations_;  // By intent.
   int launches_ = 0;
   int looked_at_launches_ = 0;
