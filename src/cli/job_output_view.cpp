@@ -9,6 +9,7 @@
 
 #include "cli/daemon_client.hpp"
 #include "cli/errors.hpp"
+#include "cli/operate_views.hpp"
 #include "cli/renderer.hpp"
 #include "wire/encoding.hpp"
 #include "wire/json.hpp"
@@ -35,8 +36,9 @@ class View {
         step_(question.step),
         search_(question.search),
         as_json_(question.as_json) {
-    is_raw_ = !step_.empty() && search_.empty() && !as_json_;
     is_terminal_ = isatty(STDOUT_FILENO) != 0;
+    // Whatever a job prints: a terminal would obey it.
+    is_raw_ = !step_.empty() && search_.empty() && !as_json_ && !is_terminal_;
   }
 
   /// Everything that there is more of. Errors: those of the daemon.
@@ -83,14 +85,13 @@ class View {
                   "muster logs JOB shows its steps.", "E0605");
     }
     const std::string outcome = listed->text_at({"job", "outcome"});
-    const std::string standing = outcome.empty() ? state : outcome;
     if (shown_.empty() && step_.empty() && !has_hinted_) {
-      fmt::print(stderr, "The job {} {}, and has printed nothing. See: muster explain {}\n",
-                 has_ended ? "has" : "is", standing, job_);
+      fmt::print(stderr, "The job {}, and has printed nothing. See: muster explain {}\n",
+                 has_ended ? ending_text(outcome) : "is " + state, job_);
       has_hinted_ = true;
     } else if (has_ended && outcome != "passed" && !as_json_) {
       const std::string reason = listed->text_at({"job", "reason"});
-      fmt::print(stderr, "The job {}{}\n", outcome == "failed" ? outcome : "was " + outcome,
+      fmt::print(stderr, "The job {}{}\n", ending_text(outcome),
                  reason.empty() ? "." : ": " + neutralised(reason, false));
     }
     return has_ended;

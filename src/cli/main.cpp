@@ -96,7 +96,11 @@ std::vector<std::string> known_words(const CLI::App& app) {
 int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   std::string text = error.what();
   std::string command;
-  for (const CLI::App* sub : app.get_subcommands()) command = " " + sub->get_name();
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) {
+    last = last->get_subcommands().back();
+    command += " " + last->get_name();
+  }
   std::string remedy =
       command.empty() ? "See muster --help." : fmt::format("See muster help{}.", command);
   if (text.find("required TEXT missing") != std::string::npos)
@@ -115,12 +119,11 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   }
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !command.empty()) {
     // A group of commands: which of them is not said, or no such one.
-    const CLI::App* group = app.get_subcommands().back();
     std::vector<std::string> names;
-    for (const CLI::App* sub : group->get_subcommands({})) names.push_back(sub->get_name());
-    const std::vector<std::string> words = group->remaining();
+    for (const CLI::App* sub : last->get_subcommands({})) names.push_back(sub->get_name());
+    const std::vector<std::string> words = last->remaining();
     if (!names.empty()) {
-      text = words.empty() ? fmt::format("muster{} what?", command)
+      text = words.empty() ? fmt::format("\"{}\" wants one more word", command.substr(1))
                            : fmt::format("\"{}\" is not known here", words.front());
       const auto near = words.empty() ? std::nullopt : nearest_name(words.front(), names);
       remedy = near ? fmt::format("Did you mean {}?", *near)

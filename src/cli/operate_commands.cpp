@@ -122,7 +122,7 @@ int run_reload(const Flags& flags) {
       is_same = false;
       fmt::print("  {:<8} {}\n", what, neutralised(names, false));
     }
-    if (is_same) fmt::print("  no pool is another\n");
+    if (is_same) fmt::print("  no pool has changed\n");
   });
 }
 
@@ -134,7 +134,7 @@ void print_cancelled(const Node& document) {
   } else if (outcome == "cancelled") {
     fmt::print("{} {}\n", id, neutralised(document.text_at({"job", "reason"}), false));
   } else {
-    fmt::print("{} had ended already: it {}\n", id, outcome);
+    fmt::print("{} had ended already: it {}\n", id, ending_text(outcome));
   }
 }
 

@@ -49,6 +49,11 @@ const std::vector<Node>& items_of(const Node& document, std::string_view key) {
   return found == nullptr ? kNone : found->items;
 }
 
+std::string ending_text(const std::string& outcome) {
+  const bool is_its_own = outcome == "passed" || outcome == "failed" || outcome == "timed out";
+  return is_its_own ? outcome : "was " + outcome;
+}
+
 std::string joined(const Node* texts) {
   std::string out;
   if (texts == nullptr) return out;

@@ -14,6 +14,8 @@ namespace muster::cli {
 /// The sequence at `key`; empty where there is none.
 [[nodiscard]] const std::vector<Node>& items_of(const Node& document, std::string_view key);
 
+/// How a job has ended, as the end of a sentence: `failed`, `was lost`
+[[nodiscard]] std::string ending_text(const std::string& outcome);
 /// `linux,x64`
 [[nodiscard]] std::string joined(const Node* texts);
 /// `$3.12`

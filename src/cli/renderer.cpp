@@ -31,6 +31,16 @@ Mark mark_of(StepOutcome outcome) {
   return {" ", "0"};
 }
 
+/// What makes the text after it run in another direction (Unicode, UAX 9), at the beginning of
+/// `text`; 0: no such mark.
+int direction_mark(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2') return 0;
+  const auto second = static_cast<unsigned char>(text[1]);
+  const int mark = 0x2000 + ((second & 0x3f) << 6) + (static_cast<unsigned char>(text[2]) & 0x3f);
+  const bool is_mark = (mark >= 0x202a && mark <= 0x202e) || (mark >= 0x2066 && mark <= 0x2069);
+  return is_mark ? mark : 0;
+}
+
 }  // namespace
 
 std::string neutralised(std::string_view text, bool keeps_colours) {
@@ -49,6 +59,9 @@ std::string neutralised(std::string_view text, bool keeps_colours) {
     const bool is_c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;  // Some terminals obey them.
     if ((c < 0x20 && c != '\t') || c == 0x7f) {
       out += fmt::format("\\x{:02x}", c);
+    } else if (const int mark = direction_mark(text.substr(i)); mark != 0) {
+      out += fmt::format("\\u{:04x}", mark);
+      i += 2;
     } else if (is_c1) {
       out += fmt::format("\\x{:02x}\\x{:02x}", c, next);
       ++i;

@@ -31,7 +31,8 @@ std::string_view ids_of(const std::string& name) {
 std::string_view values_of(const std::string& name) {
   static const std::map<std::string, std::string_view> kValues{
       {"role", "viewer operator admin"},
-      {"state", "open queued leased running finished dropped"},
+      {"state",
+       "open queued leased running finished dropped passed failed cancelled timed-out lost"},
       {"phase", "pending booting idle busy draining stopping stopped starting terminating"}};
   const auto found = kValues.find(name);
   return found == kValues.end() ? std::string_view() : found->second;

@@ -26,6 +26,11 @@ TEST(Table, ShowsControlCharacters) {
   EXPECT_EQ(sample("a\x1b[2J\tb").lines(0).at(1), "linux     2  linux,x64  a\\x1b[2J\\x09b");
 }
 
+TEST(Table, ShowsWhatWouldTurnTheText) {
+  EXPECT_EQ(sample("a\u202eb\u2066c\u2014").lines(0).at(1),
+            "linux     2  linux,x64  a\\u202eb\\u2066c\u2014");
+}
+
 TEST(Cut, CountsCharactersAndMarksWhatIsGone) {
   EXPECT_EQ(cut("größer", 6), "größer");
   EXPECT_EQ(cut("größer", 5), "größ…");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <map>
 
@@ -22,7 +23,11 @@ constexpr std::string_view kLeave = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 constexpr Duration kSequenceTime = 50ms;  // So long the rest of a key may take.
 
 void put(std::string_view text) {
-  static_cast<void>(::write(STDOUT_FILENO, text.data(), text.size()));
+  while (!text.empty()) {
+    const ssize_t count = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (count < 0 && errno != EINTR) return;
+    text.remove_prefix(static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+  }
 }
 
 Key key_of(std::string_view sequence) {

@@ -91,8 +91,10 @@ class Top {
     take_events(*news);
     if (explained_.empty()) return out;
     Result<Node> answer = get("/jobs/" + path_segment(explained_) + "/explain");
-    if (!answer) return tl::unexpected<Error>(std::move(answer.error()));
-    out.explanation = std::move(*answer);
+    const bool is_gone = !answer && answer.error().kind == ErrorKind::not_found;
+    if (!answer && !is_gone) return tl::unexpected<Error>(std::move(answer.error()));
+    // It has been kept for as long as ended jobs are.
+    out.explanation = is_gone ? now_.explanation : std::move(*answer);
     return out;
   }
 

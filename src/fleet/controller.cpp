@@ -75,6 +75,7 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
     }
   }
   for (const auto& [at, count] : launches) planner_.remember_launch(at, count);
+  for (Lease& lease : snapshot.leases) lease.is_restored = true;
   fleet_.restore(std::move(snapshot));
   if (by != Duration{}) fleet_.mark_all_changed();
 }
@@ -102,7 +103,7 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   if (phase == InstancePhase::idle && event.is_used && instance->job_count == 0) {
     // The store is older than what the machine has seen.
     changed.job_count = 1;
-    changed.reason = "found with a job that nobody claims";
+    changed.reason = kUnclaimed;
     return fleet_.move(id, InstancePhase::draining, now);
   }
   const bool is_taken = instance->taken_back_at > now && !event.is_used;
@@ -113,7 +114,7 @@ void Controller::on(const MachineReady& event, TimePoint now) {
   if (!event.is_used) return fleet_.move(id, InstancePhase::idle, now);
   // A job was there, and nobody says which: it goes when that has ended.
   changed.job_count = std::max(changed.job_count, 1);
-  changed.reason = "found with a job that nobody claims";
+  changed.reason = kUnclaimed;
   if (phase == InstancePhase::starting) return terminate(id, changed.reason, now);
   fleet_.move(id, InstancePhase::draining, now);
 }
@@ -130,6 +131,8 @@ void Controller::on(const MachineSeen& event, TimePoint now) {
 void Controller::on(const MachineUnfit& event, TimePoint now) {
   const Instance* instance = fleet_.find(event.instance);
   if (instance == nullptr || instance->phase == InstancePhase::gone) return;
+  // Somebody may have claimed the job since it was looked at.
+  if (event.is_leftover && instance->phase != InstancePhase::draining) return;
   const bool was_coming = is_coming(instance->phase);
   if (was_coming && !instance->is_adopted) market_.boot_failed(instance->pool, event.why, now);
   take_job(*instance, event.why, now);
@@ -211,6 +214,8 @@ void Controller::on(const PoolOrdered& event, TimePoint now) {
   const auto known = fleet_.pool_orders().find(event.pool);
   const bool is_same = fleet_.mode_of(event.pool) == event.mode;
   if (is_same && (known == fleet_.pool_orders().end() || event.mode == PoolMode::open)) return;
+  // Said again without a reason, what was said first stands.
+  if (is_same && event.why.empty()) return;
   const TimePoint since = is_same ? known->second.since : now;
   fleet_.set({event.pool, event.mode, since, event.by, event.why});
 }
@@ -256,6 +261,7 @@ void Controller::on(const MachineTrouble& event, TimePoint now) {
 void Controller::on(const LeaseAccepted& event, TimePoint now) {
   static_cast<void>(now);
   const Lease* lease = fleet_.find(event.lease);
+  if (lease != nullptr) fleet_.glance(event.lease).is_restored = false;
   if (lease != nullptr && lease->state == LeaseState::held) {
     fleet_.move(event.lease, LeaseState::accepted);
   }

@@ -12,6 +12,9 @@
 
 namespace muster {
 
+/// Why an instance drains whose job is in nobody's listing.
+inline constexpr const char* kUnclaimed = "found with a job that nobody claims";
+
 /// The core: what is known of jobs and instances, and what follows from each event. Pure and
 /// deterministic: the same events at the same moments give the same state. What must be done in
 /// the world follows from the state alone (an open intent is to be launched, a terminating

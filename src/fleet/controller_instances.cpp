@@ -273,7 +273,7 @@ void Controller::free_instance(const Lease& lease, bool was_touched, bool is_fit
   if (instance == nullptr || instance->lease != lease.id) return;
   const InstanceId id = instance->id;
   fleet_.edit(id).lease = LeaseId();
-  if (place_claim(id, now)) return;
+  if (lease.is_restored && place_claim(id, now)) return;
   if (instance->phase != InstancePhase::busy) {
     if (instance->phase == InstancePhase::draining) terminate(id, instance->reason, now);
     return;

@@ -138,8 +138,11 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   UnplacedClaim& claim =
       unplaced_claims_.try_emplace(id, UnplacedClaim{now, source, listed}).first->second;
   claim.job = listed;
-  if (!can_have_it && !was_stopped && now - claim.since < kClaimGrace) {
-    // Its machine may not have been found yet. Until then it is nobody else's.
+  const Lease* other = instance == nullptr ? nullptr : fleet_.find(instance->lease);
+  const bool is_in_doubt = other != nullptr && other->is_restored;
+  if (!can_have_it && !was_stopped && (is_in_doubt || now - claim.since < kClaimGrace)) {
+    // Its machine may not have been found yet, or the store is too old to know of it. Until then
+    // it is nobody else's.
     if (fleet_.find(id) != nullptr) fleet_.remove(id);
     return;
   }
@@ -172,7 +175,7 @@ void Controller::claim_found(const std::string& source, const CiJob& listed, Tim
   const InstancePhase phase = instance->phase;
   if (phase != InstancePhase::busy) fleet_.move(at, InstancePhase::busy, now);
   Instance& taken = fleet_.edit(at);
-  if (phase == InstancePhase::draining) taken.reason.clear();  // It was that nobody claims its job.
+  if (taken.reason == kUnclaimed) taken.reason.clear();
   taken.lease = lease_id;
   taken.job_count = std::max(1, taken.job_count);
 }

@@ -591,7 +591,11 @@ TEST_F(ControllerTest, AClaimOutweighsTheJobThatAnOldStoreHasThere) {
     job.queued_at = now;
     listed = {job};
     list();
+    // However long its CI server takes to say no.
+    now += 10min;
+    list();
     EXPECT_EQ(controller->fleet().find(busy.id)->lease, lease.id);
+    EXPECT_EQ(controller->fleet().find(JobId("ci/j")), nullptr);
     if (has_started) {
       controller->apply(LeaseFinished{lease.id, JobOutcome::cancelled, 0, "not to be had"}, now);
     } else {
@@ -622,8 +626,10 @@ TEST_F(ControllerTest, FollowsTheJobOfAMachineThatNobodyClaimedAtFirst) {
   job.queued_at = now;
   listed = {job};
   list();
+  controller->apply(MachineUnfit{found.id, "the job that was found there has ended", true}, now);
   EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::busy);
   EXPECT_EQ(controller->fleet().find(found.id)->lease, job.lease);
+  EXPECT_EQ(controller->fleet().find(found.id)->reason, "");
 }
 
 TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {

@@ -96,6 +96,7 @@ struct MachineSeen {
 struct MachineUnfit {
   InstanceId instance;
   std::string why;
+  bool is_leftover = false;  ///< Its job, which nobody claims, has ended.
 };
 
 /// The CI server has given us the job.

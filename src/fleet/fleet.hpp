@@ -146,6 +146,7 @@ class Fleet {
   Instance& glance(const InstanceId& id) { return instances_.at(id); }
   Job& glance(const JobId& id) { return jobs_.at(id); }
   Intent& glance(const IntentId& id) { return intents_.at(id); }
+  Lease& glance(const LeaseId& id) { return leases_.at(id); }
   void remove(const JobId& id);
   void remove(const InstanceId& id);
   void remove(const LeaseId& id);

@@ -56,6 +56,9 @@ struct Lease {
   int exit_code = 0;
   std::string reason;
   bool is_cancelled = false;  ///< The CI server wants the job to end.
+  // What only this process needs to know.
+  bool is_restored =
+      false;  ///< From the store, which may be old; its CI server has not confirmed it.
 };
 
 }  // namespace muster

@@ -102,11 +102,11 @@ Task<Result<Node>> Api::show_status(Call* call) {
   const auto unpriced = std::count_if(fleet.instances().begin(), fleet.instances().end(),
                                       [](const auto& one) { return one.second.usd_per_hour <= 0; });
   document.set("instances_without_price", Node::number(static_cast<long long>(unpriced)));
+  std::map<PoolName, PoolDemand> demand = demand_by_pool(loop.controller());
   std::map<std::string, long> pools;
   for (const auto& [name, pool] : loop.controller().config().pools) {
-    const Node shown =
-        document_of(pool, loop.controller(), parts_.metrics, loop.parts().clock.now());
-    ++pools[shown.text_at({"state"})];
+    const TimePoint now = loop.parts().clock.now();
+    ++pools[standing_of(pool, demand[pool.name], loop.controller(), now).state];
   }
   Node states = Node::mapping();
   for (const auto& [state, count] : pools) states.set(state, Node::number(count));

@@ -78,8 +78,8 @@ Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now) {
   node.set("launched_at", time_node(instance.launched_at));
   node.set("phase_since", time_node(instance.phase_since));
   node.set("age_ms", millis(now - instance.launched_at));
-  const bool is_priced = instance.usd_per_hour > 0;
-  node.set("usd_per_hour", is_priced ? dollars_node(instance.usd_per_hour) : Node());
+  node.set("usd_per_hour", dollars_node(instance.usd_per_hour));
+  node.set("is_priced", Node::boolean(instance.usd_per_hour > 0));
   node.set("is_protected", Node::boolean(instance.is_protected));
   node.set("reason", Node::string(instance.reason));
   node.set("trouble", Node::string(instance.trouble));
@@ -133,8 +133,43 @@ Node document_of(const StepLog& step) {
   return node;
 }
 
-Node document_of(const Pool& pool, const Controller& controller, const Metrics& metrics,
-                 TimePoint now) {
+std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller) {
+  std::map<PoolName, PoolDemand> found;
+  for (const auto& [key, demand] : controller.fleet().demand()) {
+    if (demand.jobs.empty()) continue;
+    const auto pools = controller.planner().pools_for(key.labels);
+    if (pools.empty()) continue;
+    PoolDemand& at = found[pools.front().pool];
+    at.queued += demand.jobs.size();
+    at.is_turned_away = at.is_turned_away || turns_away(demand.reason.cause);
+    const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
+    if (at.note.empty() && is_blocked) at.note = demand.reason.text;
+  }
+  return found;
+}
+
+PoolStanding standing_of(const Pool& pool, const PoolDemand& demand, const Controller& controller,
+                         TimePoint now) {
+  const Fleet& fleet = controller.fleet();
+  const PoolMode mode = fleet.mode_of(pool.name);
+  if (mode != PoolMode::open) {
+    const PoolOrder& order = fleet.pool_orders().at(pool.name);
+    return {to_string(mode),
+            fmt::format("by {}, {} ago{}", order.by, format_duration(now - order.since),
+                        order.why.empty() ? "" : ": \"" + order.why + "\"")};
+  }
+  if (const std::string schedule = controller.planner().closed_by(pool, now); !schedule.empty()) {
+    return {"closed", "by its schedule " + schedule};
+  }
+  const PoolOffers* offers = controller.market().offers_of(pool.name);
+  std::string failure = controller.market().last_failure(pool.name, now);
+  if (offers != nullptr && offers->error) failure = offers->error->describe();
+  if (!failure.empty()) return {"degraded", failure};
+  return {demand.is_turned_away ? "degraded" : "ok", demand.note};
+}
+
+Node document_of(const Pool& pool, const PoolDemand& demand, const Controller& controller,
+                 const Metrics& metrics, TimePoint now) {
   const Fleet& fleet = controller.fleet();
   std::size_t idle = 0;
   std::size_t coming = 0;
@@ -149,47 +184,19 @@ Node document_of(const Pool& pool, const Controller& controller, const Metrics& 
     busy += supply.busy;
     ending += supply.ending;
   }
-  std::size_t queued = 0;
-  bool is_turned_away = false;
-  std::string note;
-  for (const auto& [key, demand] : fleet.demand()) {
-    const auto pools = controller.planner().pools_for(key.labels);
-    const bool is_here = !pools.empty() && pools.front().pool == pool.name;
-    if (!is_here || demand.jobs.empty()) continue;
-    queued += demand.jobs.size();
-    is_turned_away = is_turned_away || turns_away(demand.reason.cause);
-    const bool is_blocked = demand.coming_count < static_cast<int>(demand.jobs.size());
-    if (note.empty() && is_blocked) note = demand.reason.text;
-  }
-  const PoolOffers* offers = controller.market().offers_of(pool.name);
-  std::string failure = controller.market().last_failure(pool.name, now);
-  if (offers != nullptr && offers->error) failure = offers->error->describe();
-  const auto order = fleet.pool_orders().find(pool.name);
-  const PoolMode mode = fleet.mode_of(pool.name);
-  std::string state = failure.empty() && !is_turned_away ? "ok" : "degraded";
-  if (!failure.empty()) note = failure;
-  if (const std::string schedule = controller.planner().closed_by(pool, now); !schedule.empty()) {
-    state = "closed";
-    note = "by its schedule " + schedule;
-  }
-  if (mode != PoolMode::open) {
-    state = to_string(mode);
-    note =
-        fmt::format("by {}, {} ago{}", order->second.by, format_duration(now - order->second.since),
-                    order->second.why.empty() ? "" : ": \"" + order->second.why + "\"");
-  }
+  const PoolStanding standing = standing_of(pool, demand, controller, now);
   Node node = Node::mapping();
   const auto count = [](auto number) { return Node::number(static_cast<long long>(number)); };
-  node.set("name", Node::string(pool.name.value())).set("state", Node::string(state));
+  node.set("name", Node::string(pool.name.value())).set("state", Node::string(standing.state));
   node.set("labels", strings_node(pool.labels)).set("idle", count(idle));
   node.set("idle_wanted", count(controller.planner().idle_target(pool, now)));
   node.set("coming", count(coming)).set("busy", count(busy)).set("ending", count(ending));
   node.set("stopped", count(stopped)).set("limit", count(pool.max_instances));
   const auto waits = metrics.waits_of(pool.name, now);
-  node.set("queued", count(queued));
+  node.set("queued", count(demand.queued));
   node.set("wait_p50_ms", waits ? millis(waits->p50) : Node());
   node.set("wait_p95_ms", waits ? millis(waits->p95) : Node());
-  node.set("note", Node::string(note));
+  node.set("note", Node::string(standing.note));
   return node;
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+
 #include "base/document.hpp"
 #include "fleet/explain.hpp"
 #include "service/api_tokens.hpp"
@@ -17,9 +19,25 @@ namespace muster {
 [[nodiscard]] Node document_of(const JournalEntry& entry);
 [[nodiscard]] Node document_of(const StepLog& step);
 [[nodiscard]] Node document_of(const ApiToken& token);
+/// What waits for a pool.
+struct PoolDemand {
+  std::size_t queued = 0;
+  bool is_turned_away = false;  ///< By the cloud, or because of what the pool says.
+  std::string note;             ///< Why the first that has no machine on its way waits.
+};
+[[nodiscard]] std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller);
+
+/// `ok`, `degraded`, `closed`, `paused`, `draining`, and why.
+struct PoolStanding {
+  std::string state;
+  std::string note;
+};
+[[nodiscard]] PoolStanding standing_of(const Pool& pool, const PoolDemand& demand,
+                                       const Controller& controller, TimePoint now);
+
 /// A pool with its counts.
-[[nodiscard]] Node document_of(const Pool& pool, const Controller& controller,
-                               const Metrics& metrics, TimePoint now);
+[[nodiscard]] Node document_of(const Pool& pool, const PoolDemand& demand,
+                               const Controller& controller, const Metrics& metrics, TimePoint now);
 
 /// A time, or null for none.
 [[nodiscard]] Node time_node(TimePoint at);

@@ -48,12 +48,13 @@ tl::unexpected<Error> Api::no_such_pool(const std::string& name) const {
 Task<Result<Node>> Api::list_pools(Call* call) {
   static_cast<void>(call);
   const Controller& controller = parts_.loop.controller();
+  const TimePoint now = parts_.loop.parts().clock.now();
+  std::map<PoolName, PoolDemand> demand = demand_by_pool(controller);
   std::vector<Node> items;
   for (const auto& [name, pool] : controller.config().pools) {
-    items.push_back(document_of(pool, controller, parts_.metrics, parts_.loop.parts().clock.now()));
+    items.push_back(document_of(pool, demand[pool.name], controller, parts_.metrics, now));
   }
   Node document = list_document("muster.pools/1", "pools", std::move(items));
-  const TimePoint now = parts_.loop.parts().clock.now();
   document.set("usd_today", dollars_node(controller.fleet().usd_spent(now)));
   co_return document;
 }
@@ -69,22 +70,16 @@ Task<Result<Node>> Api::order_pool(Call* call) {
                    fmt::format("a pool cannot be told to {}", call->arguments[1]),
                    "Say pause, drain or resume.");
   }
-  // Said again without a reason, what was said first stands.
-  const auto& orders = parts_.loop.fleet().pool_orders();
-  const auto said = orders.find(PoolName(name));
-  const bool stands = said != orders.end() && said->second.mode == order->second &&
-                      call->reason.empty() && order->second != PoolMode::open;
-  if (!stands) {
-    Task<> telling = parts_.loop.submit(
-        PoolOrdered{PoolName(name), order->second, call->caller.name, call->reason});
-    co_await std::move(telling);
-  }
+  Task<> telling = parts_.loop.submit(
+      PoolOrdered{PoolName(name), order->second, call->caller.name, call->reason});
+  co_await std::move(telling);
   const Controller& controller = parts_.loop.controller();
   const Pool* pool = controller.find_pool(PoolName(name));
   std::vector<Node> items;
   if (pool != nullptr) {
-    items.push_back(
-        document_of(*pool, controller, parts_.metrics, parts_.loop.parts().clock.now()));
+    std::map<PoolName, PoolDemand> demand = demand_by_pool(controller);
+    items.push_back(document_of(*pool, demand[pool->name], controller, parts_.metrics,
+                                parts_.loop.parts().clock.now()));
   }
   co_return list_document("muster.pools/1", "pools", std::move(items));
 }

@@ -313,7 +313,8 @@ Task<> MachineKeeper::watch_leftover() {
     // Without word for long its own timer has ended it, or will.
     unreachable = reached ? 0 : unreachable + 1;
     if (has_ended || unreachable > 40) {
-      Task<> telling = loop_.submit(MachineUnfit{id_, "the job that was found there has ended"});
+      Task<> telling =
+          loop_.submit(MachineUnfit{id_, "the job that was found there has ended", true});
       co_await std::move(telling);
       co_return;
     }

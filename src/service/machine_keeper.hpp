@@ -44,6 +44,7 @@ class MachineKeeper {
   Task<> work();
   Task<bool> has_begun(LeaseId lease);
   Task<std::optional<WorkOrder>> obtain(LeaseId lease);
+  Task<> hear_claims(LeaseId lease);
   Task<Result<WorkOrder>> claim(LeaseId lease);
   Task<Result<JobResult>> carry_out(LeaseId lease, WorkOrder order);
   Task<Result<JobResult>> run_script(LeaseId lease, WorkOrder order);

@@ -21,9 +21,10 @@ constexpr Duration kPauseAtFirst = 100ms;
 constexpr Duration kPatience = 2min;      // With a machine that does not answer.
 constexpr Duration kClaimTimeMax = 2min;  // With a CI server that does not.
 constexpr Duration kAnswerTimeMax = 30s;  // Of one call.
-constexpr Duration kWindEvery = 2min;     // While a job runs.
-constexpr Duration kAfterLimit = 10min;   // What the timer has beyond the job's limit.
-constexpr Duration kCatchUp = 1min;       // To read what ended while nobody watched.
+constexpr Duration kListingsTimeMax = 10min;
+constexpr Duration kWindEvery = 2min;    // While a job runs.
+constexpr Duration kAfterLimit = 10min;  // What the timer has beyond the job's limit.
+constexpr Duration kCatchUp = 1min;      // To read what ended while nobody watched.
 
 }  // namespace
 
@@ -134,9 +135,8 @@ Task<std::optional<WorkOrder>> MachineKeeper::obtain(LeaseId lease) {
       Task<Result<WorkOrder>> claiming = claim(lease);
       Result<WorkOrder> order = co_await std::move(claiming);
       if (order) co_return std::move(*order);
-      // Where the store is old, another job may run here: the CI servers' listings say.
-      while (!loop_.has_listed_sources() && is_needed()) {
-        Task<> waiting = pause(10s);
+      if (held = loop_.fleet().find(lease); held != nullptr && held->is_restored) {
+        Task<> waiting = hear_claims(lease);
         co_await std::move(waiting);
       }
       const ErrorKind kind = order.error().kind;
@@ -164,6 +164,18 @@ Task<std::optional<WorkOrder>> MachineKeeper::obtain(LeaseId lease) {
     }
     co_await loop_.parts().clock.sleep(wait);
     wait = std::min<Duration>(wait * 2, 5s);
+  }
+}
+
+/// Where the store is old, another job may run here: the listings of the CI servers say.
+Task<> MachineKeeper::hear_claims(LeaseId lease) {
+  const Duration until = loop_.parts().clock.monotonic() + kListingsTimeMax;
+  while (!loop_.has_listed_sources() && loop_.parts().clock.monotonic() < until) {
+    const Lease* held = loop_.fleet().find(lease);
+    const bool is_over = held == nullptr || held->state == LeaseState::reported;
+    if (is_over || held->is_cancelled || !is_needed()) co_return;
+    Task<> waiting = pause(10s);
+    co_await std::move(waiting);
   }
 }
 

@@ -144,7 +144,7 @@ def test_shells_complete_commands_and_options():
     script = """source <("$1" completion bash)
     ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; echo "${COMPREPLY[@]}"; }
     ask muster po; ask muster pool ''; ask muster logs --se; ask muster instance drain --y; ask muster pool pause x --re
-    ask muster jobs --state l; ask muster token create x --role o"""
+    ask muster jobs --state le; ask muster token create x --role o"""
     done = subprocess.run(["bash", "-c", script, "bash", BIN / "muster"], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["pools pool", "pause drain resume --help", "--search", "--yes", "--reason",
                                         "leased", "operator"], done.stderr
