@@ -57,7 +57,7 @@ class Place:
         return self.ci.truth.jobs[job]["instance"]
 
     def close(self):
-        self.daemon.stop(wait=60)
+        self.daemon.stop(signal.SIGKILL)
         self.ci.shutdown()
         self.simulator.close()
 
