@@ -54,6 +54,19 @@ struct ControllerTest : testing::Test {
     }
     list();
   }
+  /// Job j, which the CI server says is ours, and runs there.
+  CiJob claim(const InstanceId& id) {
+    CiJob job;
+    job.id = "j";
+    job.labels = {"linux"};
+    job.state = CiJobState::claimed;
+    job.lease = LeaseId("lea-9");
+    job.instance = id;
+    job.queued_at = now;
+    listed = {job};
+    return job;
+  }
+
   void list() { controller->apply(JobsListed{"ci", listed, now}, now); }
 
   std::optional<TimePoint> plan() {
@@ -512,14 +525,7 @@ TEST_F(ControllerTest, TakesUpAClaimThatItHasForgotten) {
   found.pool = PoolName("linux");
   found.intent = IntentId("int-9");
   controller->apply(InstancesListed{{found}, now}, now);
-  CiJob job;
-  job.id = "j";
-  job.labels = {"linux"};
-  job.state = CiJobState::claimed;
-  job.lease = LeaseId("lea-9");
-  job.instance = found.id;
-  job.queued_at = now;
-  listed = {job};
+  const CiJob job = claim(found.id);
   list();
   plan();
   EXPECT_EQ(planned(), 0);
@@ -539,14 +545,7 @@ TEST_F(ControllerTest, AClaimOutweighsAnOldStoreAndNotAMachineThatWasStopped) {
     old.instances = {stopping};
     controller->restore(old, now, {});
     if (is_contacted) controller->apply(MachineSeen{stopping.id}, now);
-    CiJob job;
-    job.id = "j";
-    job.labels = {"linux"};
-    job.state = CiJobState::claimed;
-    job.lease = LeaseId("lea-9");
-    job.instance = stopping.id;
-    job.queued_at = now;
-    listed = {job};
+    const CiJob job = claim(stopping.id);
     list();
     EXPECT_EQ(controller->fleet().find(stopping.id)->phase,
               is_contacted ? InstancePhase::stopping : InstancePhase::busy);
@@ -582,14 +581,7 @@ TEST_F(ControllerTest, AClaimOutweighsTheJobThatAnOldStoreHasThere) {
     old.leases = {lease};
     old.instances = {busy};
     controller->restore(old, now, {});
-    CiJob job;
-    job.id = "j";
-    job.labels = {"linux"};
-    job.state = CiJobState::claimed;
-    job.lease = LeaseId("lea-9");
-    job.instance = busy.id;
-    job.queued_at = now;
-    listed = {job};
+    const CiJob job = claim(busy.id);
     list();
     // However long its CI server takes to say no.
     now += 10min;
@@ -617,14 +609,7 @@ TEST_F(ControllerTest, FollowsTheJobOfAMachineThatNobodyClaimedAtFirst) {
   controller->apply(InstancesListed{{found}, now}, now);
   controller->apply(MachineReady{found.id, "keys", true}, now);
   EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::draining);
-  CiJob job;
-  job.id = "j";
-  job.labels = {"linux"};
-  job.state = CiJobState::claimed;
-  job.lease = LeaseId("lea-9");
-  job.instance = found.id;
-  job.queued_at = now;
-  listed = {job};
+  const CiJob job = claim(found.id);
   list();
   controller->apply(MachineUnfit{found.id, "the job that was found there has ended", true}, now);
   EXPECT_EQ(controller->fleet().find(found.id)->phase, InstancePhase::busy);
@@ -634,14 +619,7 @@ TEST_F(ControllerTest, FollowsTheJobOfAMachineThatNobodyClaimedAtFirst) {
 
 TEST_F(ControllerTest, KeepsAMachineForTheClaimThatWasListedBeforeIt) {
   start();
-  CiJob job;
-  job.id = "j";
-  job.labels = {"linux"};
-  job.state = CiJobState::claimed;
-  job.lease = LeaseId("lea-9");
-  job.instance = InstanceId("i-9");
-  job.queued_at = now;
-  listed = {job};
+  const CiJob job = claim(InstanceId("i-9"));
   queue(1);
   plan();
   SeenInstance found;

@@ -18,13 +18,13 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kPauseAtFirst = 100ms;
-constexpr Duration kPatience = 2min;      // With a machine that does not answer.
-constexpr Duration kClaimTimeMax = 2min;  // With a CI server that does not.
-constexpr Duration kAnswerTimeMax = 30s;  // Of one call.
-constexpr Duration kListingsTimeMax = 10min;
-constexpr Duration kWindEvery = 2min;    // While a job runs.
-constexpr Duration kAfterLimit = 10min;  // What the timer has beyond the job's limit.
-constexpr Duration kCatchUp = 1min;      // To read what ended while nobody watched.
+constexpr Duration kPatience = 2min;          // With a machine that does not answer.
+constexpr Duration kClaimTimeMax = 2min;      // With a CI server that does not.
+constexpr Duration kAnswerTimeMax = 30s;      // Of one call.
+constexpr Duration kListingsTimeMax = 10min;  // For the CI servers to say whose jobs are whose.
+constexpr Duration kWindEvery = 2min;         // While a job runs.
+constexpr Duration kAfterLimit = 10min;       // What the timer has beyond the job's limit.
+constexpr Duration kCatchUp = 1min;           // To read what ended while nobody watched.
 
 }  // namespace
 
