@@ -17,17 +17,25 @@ std::string millis_text(const Node& of, std::string_view key) {
   return format_duration(std::chrono::milliseconds{parse_integer(of.text_at({key})).value_or(0)});
 }
 
-/// `12:04:31` of a time in ISO 8601.
-std::string clock_time(const std::string& iso) { return iso.size() > 19 ? iso.substr(11, 8) : iso; }
+TimePoint now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
+
+std::string day_of(const std::string& iso) { return iso.substr(0, 10); }
+std::string today() { return day_of(format_iso8601(now())); }
+
+/// `12:04:31` of a time in ISO 8601, after its day where that is not `day`.
+std::string clock_time(const std::string& iso, const std::string& day) {
+  if (iso.size() <= 19) return iso;
+  const std::string clock = iso.substr(11, 8);
+  return day_of(iso) == day ? clock : day_of(iso) + " " + clock;
+}
 
 /// `12:04:31 (in 9 s)`
 std::string moment_text(const std::string& iso) {
   const auto at = parse_iso8601(iso);
   if (!at) return "";
-  const Duration rest =
-      *at - std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-  return rest > 0s ? fmt::format("{} (in {})", clock_time(iso), format_duration(rest))
-                   : clock_time(iso);
+  const std::string text = clock_time(iso, today());
+  const Duration rest = *at - now();
+  return rest > 0s ? fmt::format("{} (in {})", text, format_duration(rest)) : text;
 }
 
 /// What a job's state is called: an ended one's is its outcome.
@@ -166,9 +174,11 @@ void print_job(const Node& document) {
 std::string event_line(const Node& event) {
   const std::string detail = event.text_at({"detail"});
   const std::string at = event.text_at({"at"});
-  const std::string text = fmt::format(
-      "{}  {:<8} {}  {}{}", at.size() < 24 ? at : at.substr(11, 13), event.text_at({"kind"}),
-      event.text_at({"subject"}), event.text_at({"what"}), detail.empty() ? "" : "  " + detail);
+  const std::string clock =
+      at.size() < 24 ? at : (day_of(at) == today() ? "" : day_of(at) + " ") + at.substr(11, 13);
+  const std::string text =
+      fmt::format("{}  {:<8} {}  {}{}", clock, event.text_at({"kind"}), event.text_at({"subject"}),
+                  event.text_at({"what"}), detail.empty() ? "" : "  " + detail);
   return on_one_line(text);
 }
 
@@ -187,9 +197,12 @@ std::vector<std::string> explanation_lines(const Node& document) {
   line("change", one.text_at({"change"}));
   line("queue", one.text_at({"queue"}));
   std::string times;
+  std::string day = today();
   for (const Node& entry : items_of(one, "timeline")) {
-    times += fmt::format("{}{} {}", times.empty() ? "" : " · ", clock_time(entry.text_at({"at"})),
+    const std::string since = entry.text_at({"at"});
+    times += fmt::format("{}{} {}", times.empty() ? "" : " · ", clock_time(since, day),
                          entry.text_at({"what"}));
+    day = day_of(since);
   }
   line("time line", times);
   line("job", document.text_at({"job", "id"}));

@@ -21,8 +21,13 @@ DOCKER = "ami-0deb12a64d0c4e001"
 ARM = "ami-0deb12a12640000a1"
 
 
+# A bound ends what hangs; it is no claim on speed. So each is this much longer than it takes when nothing else runs.
+PATIENCE = 5
+
+
 def until(check, seconds=10, what="it"):
     """Waits on a condition, not on time."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = check()
@@ -71,7 +76,7 @@ class Simulator:
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(how)
-        self.process.wait(20)
+        self.process.wait(20 * PATIENCE)
         self.process.stdout.close()
         self.log.close()
 
@@ -114,7 +119,7 @@ class Keys:
         known.write_text("".join(f"{address} {key}\n" for key in simulator.host_keys(instance["InstanceId"])))
         done = subprocess.run(
             ["ssh", "-i", self.key, "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
-             "-o", "BatchMode=yes", f"admin@{address}", command], capture_output=True, text=True, timeout=60)
+             "-o", "BatchMode=yes", f"admin@{address}", command], capture_output=True, text=True, timeout=60 * PATIENCE)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done.stdout if check else done
 
@@ -146,7 +151,7 @@ class Muster:
     def run(self, *arguments, environment=None, timeout=90):
         return subprocess.run([BIN / "muster", *arguments], cwd=self.project,
                               env=environment or self.environment, capture_output=True, text=True,
-                              timeout=timeout)
+                              timeout=timeout * PATIENCE)
 
     def steps(self, text, *arguments, head="kind: pipeline\ntype: vm\n", **more):
         self.pipeline(head + text)

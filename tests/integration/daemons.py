@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from conftest import BIN, TOP, until
+from conftest import BIN, PATIENCE, TOP, until
 
 sys.path.insert(0, str(TOP / "tests" / "ci_server"))
 import ci_server  # noqa: E402
@@ -62,12 +62,12 @@ class Daemon:
     def stop(self, how=signal.SIGTERM, wait=20):
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(wait)
+            self.process.wait(wait * PATIENCE)
         return self.process.returncode if self.process else None
 
     def muster(self, *arguments, timeout=60):
         return subprocess.run([BIN / "muster", *arguments], cwd=self.folder, env=self.environment,
-                              capture_output=True, text=True, timeout=timeout)
+                              capture_output=True, text=True, timeout=timeout * PATIENCE)
 
     def said(self):
         return self.log.read_text() if self.log.exists() else ""

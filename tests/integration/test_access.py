@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BIN, until
+from conftest import BIN, PATIENCE, until
 from daemons import Daemon, add_jobs
 
 
@@ -33,7 +33,7 @@ def daemon(shared_processes, ci, tmp_path):
 
 
 def ask(daemon, method, path, token=None, scheme="Bearer", headers=None):
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20 * PATIENCE)
     sent = dict(headers or {})
     if token is not None:
         sent["Authorization"] = f"{scheme} {token}"
@@ -164,7 +164,7 @@ class Events:
     """A client of server-sent events, as a browser is one."""
 
     def __init__(self, daemon, token, path="/events/stream", last=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+        self.connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20 * PATIENCE)
         headers = {"Authorization": f"Bearer {token}", **({"Last-Event-ID": last} if last else {})}
         self.connection.request("GET", "/api/v1" + path, headers=headers)
         self.answer = self.connection.getresponse()
@@ -224,7 +224,7 @@ def test_streams_are_bounded_and_do_not_hold_up_the_end(daemon):
     assert status == 429 and "100 streams" in body
     began = time.monotonic()
     assert daemon.stop() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 5 * PATIENCE
     for one in streams:
         one.close()
 

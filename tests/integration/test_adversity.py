@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import until
+from conftest import PATIENCE, until
 from daemons import Daemon, add_jobs, all_ended, judge, start_ci
 
 
@@ -79,7 +79,7 @@ def test_a_full_disk_halts_it_and_it_goes_on_when_there_is_room(daemon, small_di
 def test_a_full_disk_at_the_start_is_an_error_that_names_it(daemon, small_disk):
     fill(small_disk)
     done = subprocess.run(daemon.program, cwd=daemon.folder, env=daemon.environment, capture_output=True, text=True,
-                          timeout=30)
+                          timeout=30 * PATIENCE)
     assert done.returncode in (4, 5) and "muster: " in done.stderr and "full" in done.stderr, done.stderr
     small_disk.unlink()
     start(daemon)

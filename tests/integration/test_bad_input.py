@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from conftest import BIN, PLAIN, Muster, Simulator
+from conftest import BIN, PATIENCE, PLAIN, Muster, Simulator
 from test_exec import gone
 
 STEP = "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps:\n- name: a\n  commands: [echo hello]\n"
@@ -215,7 +215,7 @@ def test_a_machine_that_ec2_takes_back_during_a_step(tmp_path):
         muster = Muster(simulator, tmp_path)
         muster.pipeline(STEP.replace("echo hello", "echo hello; sleep 60"))
         # Without looking at EC2 it would be two minutes until it gives the machine up.
-        done = muster.run("exec", timeout=60)
+        done = muster.run("exec", timeout=60 * PATIENCE)
         assert (
             done.returncode == 4 and "E0424" in done.stdout and "on_demand: only" in done.stdout
         ), done.stdout

@@ -5,14 +5,14 @@ import subprocess
 
 import pytest
 
-from conftest import PLAIN, TOP, Simulator, until
+from conftest import PATIENCE, PLAIN, TOP, Simulator, until
 from test_kinds import ssh
 
 
 def aws(shared, *words):
     environment = {**os.environ, **shared.variables}
     done = subprocess.run([TOP / "build/venv/bin/aws", "ec2", "--output", "json", *words], env=environment,
-                          capture_output=True, text=True, timeout=120)
+                          capture_output=True, text=True, timeout=120 * PATIENCE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout) if done.stdout.strip() else None
 

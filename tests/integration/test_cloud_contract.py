@@ -5,14 +5,14 @@ import subprocess
 import sys
 
 
-from conftest import BIN, Simulator, until
+from conftest import BIN, PATIENCE, Simulator, until
 
 
 def run_contract(endpoint, cloud, image, keys, filter="*"):
     environment = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "MUSTER_CLOUD": cloud, "MUSTER_CLOUD_IMAGE": image,
                    "AWS_ACCESS_KEY_ID": keys[0], "AWS_SECRET_ACCESS_KEY": keys[1]}
     done = subprocess.run([BIN / "cloud_contract", f"--gtest_filter=CloudContract.{filter}"], env=environment,
-                          capture_output=True, text=True, timeout=180)
+                          capture_output=True, text=True, timeout=180 * PATIENCE)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout
 

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from conftest import BIN, PLAIN, Simulator, until
+from conftest import BIN, PATIENCE, PLAIN, Simulator, until
 
 
 def ssh(keys, simulator, kind, instance, command, check=True):
@@ -23,7 +23,7 @@ def ssh(keys, simulator, kind, instance, command, check=True):
     options = ["-p", port, "-i", str(keys.key), "-o", f"UserKnownHostsFile={known}"]
     options += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
     done = subprocess.run(
-        ["ssh", *options, f"admin@{address}", command], capture_output=True, text=True, timeout=30
+        ["ssh", *options, f"admin@{address}", command], capture_output=True, text=True, timeout=30 * PATIENCE
     )
     assert not check or done.returncode == 0, done.stderr
     return done if not check else done.stdout
@@ -149,7 +149,7 @@ def test_processes_need_no_root(tmp_path):
             env={"PATH": os.environ["PATH"], "MUSTER_STATE": str(tmp_path / "m"), **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60 * PATIENCE,
         )
         assert done.returncode == 0 and "here" in done.stdout, done.stdout + done.stderr
     finally:
@@ -270,6 +270,6 @@ def test_a_boot_time_that_is_none(value, tmp_path):
         [BIN / "ec2sim", "--machines", "record", "--state", tmp_path, "--boot-time", value],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
     )
     assert done.returncode != 0 and value in done.stderr, done.stderr

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 
-from conftest import DOCKER, PLAIN, Keys, until
+from conftest import DOCKER, PATIENCE, PLAIN, Keys, until
 
 CALL = (
     'role=$(curl -sH "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/iam/security-credentials/)\n'
@@ -255,5 +255,5 @@ def subprocess_run(keys, shared, instance, command):
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PATIENCE,
     )

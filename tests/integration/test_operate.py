@@ -10,7 +10,7 @@ import time
 import openapi_spec_validator
 import pytest
 
-from conftest import BIN, until
+from conftest import BIN, PATIENCE, until
 from daemons import Daemon
 
 PIPELINE = """kind: pipeline
@@ -78,7 +78,7 @@ def test_logs_are_followed_until_the_job_ends(daemon):
                               stdout=subprocess.PIPE, text=True)
     assert "first line" in follow.stdout.readline() + follow.stdout.readline()
     assert state_of(daemon, job)["state"] == "running"
-    rest = follow.communicate(timeout=40)[0]
+    rest = follow.communicate(timeout=40 * PATIENCE)[0]
     assert "two │ second" in rest and follow.returncode == 0
 
 
@@ -246,7 +246,7 @@ def test_the_socket_is_its_owners_alone(daemon):
     code = ("import socket,os;s=socket.socket(socket.AF_UNIX);os.chdir(os.path.dirname(%r));"
             "d=os.open('.',os.O_PATH);os.setresuid(65534,65534,0);s.connect('api.sock');"
             "s.sendall(b'GET /api/v1/status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n');print(s.recv(999))" % str(path))
-    done = subprocess.run(["python3", "-c", code], capture_output=True, text=True, timeout=20)
+    done = subprocess.run(["python3", "-c", code], capture_output=True, text=True, timeout=20 * PATIENCE)
     assert "403" in done.stdout, done.stdout + done.stderr
 
 
@@ -286,7 +286,7 @@ def test_output_that_cannot_be_written_is_an_error(daemon):
     for words in (["jobs"], ["pools"], ["config", "schema"], ["help", "errors"]):
         with open("/dev/full", "w", encoding="utf8") as full:
             done = subprocess.run([BIN / "muster", *words], cwd=daemon.folder, env=daemon.environment, stdout=full,
-                                  stderr=subprocess.PIPE, text=True, timeout=20)
+                                  stderr=subprocess.PIPE, text=True, timeout=20 * PATIENCE)
         assert done.returncode == 4 and "E0303" in done.stderr, (words, done.stderr)
 
 

@@ -245,10 +245,10 @@ def test_each_of_many_steps_runs_once(tmp_path):
 
 def test_a_resume_that_cannot_be_loses_nothing(muster):
     muster.pipeline(
-        "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: a, commands: [sleep 4, echo done]}]\n"
+        "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: a, commands: [echo begun, sleep 4, echo done]}]\n"
     )
     running = muster.start("exec")
-    time.sleep(1.5)
+    assert any("begun" in line for line in running.stdout)
     running.kill()
     run = run_of(running.communicate()[1])
     wrong = {**muster.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import BIN, TOP, Simulator
+from conftest import BIN, PATIENCE, TOP, Simulator
 from test_ec2 import code_of
 
 EXAMPLE = "\n".join(
@@ -183,6 +183,6 @@ def test_mistakes_are_told_with_their_place(text, told, tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=20 * PATIENCE,
     )
     assert done.returncode != 0 and not done.stdout and told in done.stderr, done.stderr
