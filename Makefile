@@ -27,7 +27,7 @@ unit: ## Unit tests with sanitizers
 integration: ## Tests on real machines behind the simulator (root)
 	@tools/setup build demo test
 	@tools/build dev
-	@tests/integration/run -n 2 --dist worksteal
+	@tests/integration/run
 
 lint: ## Layout, clang-tidy, who includes whom, banned calls
 	@tools/setup build test

@@ -165,6 +165,7 @@ int show_logs(const LogsQuestion& question) {
       continue;
     }
     if (!has_ended) return report(has_ended.error());
+    if (missed > 0) fmt::print(stderr, "muster: the daemon answers again\n");
     missed = 0;
     std::fflush(stdout);
     if (*has_ended || !follows) return kDone;

@@ -87,17 +87,22 @@ int run_events(const Flags& flags) {
   long long after =
       std::max(0LL, parse_integer(present->text_at({"last"})).value_or(0) - flags.limit);
   std::string began_at = present->text_at({"began_at"});
+  bool was_away = false;
   while (true) {
     const Result<Node> answer =
         client.get(fmt::format("/events?after={}&wait={}", after, flags.follows ? 20 : 0), 40s);
     const bool is_away = !answer && answer.error().kind == ErrorKind::unavailable;
     if (flags.follows && is_away) {
+      if (!was_away) fmt::print(stderr, "muster: the daemon does not answer; waiting for it\n");
+      was_away = true;
       client.sleep(1s);
       continue;
     }
     if (!answer) return report(answer.error());
+    was_away = false;
     // Another process counts from one again.
     if (answer->text_at({"began_at"}) != began_at) {
+      fmt::print(stderr, "muster: the daemon was started again; what follows are its events\n");
       began_at = answer->text_at({"began_at"});
       after = 0;
       continue;

@@ -147,11 +147,11 @@ Task<> wait_until_known(Wiring* wiring, std::string id) {
   http::CurlOptions options;
   options.unix_socket = daemon_socket();
   http::CurlTransport transport(wiring->context.get_executor(), std::move(options));
-  const Duration until = wiring->clock.monotonic() + 2s;
+  const Duration until = wiring->clock.monotonic() + 10s;
   while (wiring->clock.monotonic() < until) {
     HttpRequest request;
     request.url = "http://muster/api/v1/jobs/" + path_segment("submit/" + id);
-    request.time_max = 1s;
+    request.time_max = 5s;
     request.uses_proxy = false;
     Task<Result<HttpResponse>> asking = transport.send(std::move(request));
     const Result<HttpResponse> answer = co_await std::move(asking);

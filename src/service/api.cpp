@@ -186,13 +186,16 @@ Task<HttpServerResponse> Api::handle(HttpServerRequest request) {
                          (reason == nullptr || (reason->is_scalar() && reason->is_quoted));
     if (reason != nullptr) call.reason = reason->text;
     const bool is_plain = !has_control_characters(call.reason);
-    if (!is_fine || !is_plain || call.reason.size() > kReasonBytesMax) {
+    if (!is_fine) {
+      co_return refusal(fail(ErrorKind::invalid_input, "the body is not {\"reason\": \"…\"}",
+                             "Send that, or no body.")
+                            .value());
+    }
+    if (!is_plain || call.reason.size() > kReasonBytesMax) {
       co_return refusal(
           fail(ErrorKind::invalid_input,
-               fmt::format("the body is not {{\"reason\": \"…\"}}, on one line and of at most {} "
-                           "bytes",
-                           kReasonBytesMax),
-               "Send that, or no body.")
+               "the reason has more than one line, control characters, or is too long",
+               fmt::format("Say it on one line of at most {} bytes.", kReasonBytesMax))
               .value());
     }
   }

@@ -152,9 +152,9 @@ Task<Result<Node>> Api::order_instance(Call* call) {
                                        lease->job.value(), is_kept ? ", and is protected" : "")
                          : fmt::format("{} is protected", id->value()),
         lease != nullptr && !is_kept
-            ? "Say --yes (force=true) to end it all the same, or: muster instance drain " +
+            ? "Say --yes to end both (force=true of the API), or: muster instance drain " +
                   id->value()
-            : "Say --yes (force=true) to end it all the same.");
+            : "Say --yes to end it nevertheless (force=true of the API).");
   }
   Task<> telling = parts_.loop.submit(InstanceOrdered{*id, order->second, call->caller.name});
   co_await std::move(telling);
@@ -168,7 +168,7 @@ Task<Result<Node>> Api::interrupt_instance(Call* call, InstanceId id) {
     co_return fail(
         ErrorKind::conflict,
         fmt::format("{} {}", id.value(), known.is_protected ? "is protected" : "runs a job"),
-        "Say --yes (force=true) to interrupt it all the same.");
+        "Say --yes to interrupt it nevertheless (force=true of the API).");
   }
   const std::string given = call->query.contains("notice") ? call->text("notice") : "2m";
   const std::optional<Duration> notice = parse_duration(given);

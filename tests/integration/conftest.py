@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import boto3
 import botocore.config
@@ -89,6 +90,11 @@ class Simulator:
         self.stop()
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def ask(self, what, body):
+        """POST /_ec2sim/…"""
+        request = urllib.request.Request(f"{self.variables['AWS_ENDPOINT_URL']}/_ec2sim/{what}", json.dumps(body).encode())
+        return urllib.request.urlopen(request).read()
+
     def ledger(self):
         done = subprocess.run([BIN / "ec2sim", "ledger", "--json", "--state", self.state],
                               capture_output=True, text=True)
@@ -142,9 +148,10 @@ class Muster:
                             "MUSTER_STATE": str(self.state), **simulator.variables}
         self.configure()
 
-    def configure(self, image="debian-12-amd64", more="", types="[t3.large]"):
+    def configure(self, image="debian-12-amd64", more="", types="[t3.large]", dead_man="10m", boot_timeout="2m"):
         (self.project / "muster.yml").write_text(
-            f"pools:\n  p:\n    image: {image}\n    types: {types}\n    dead_man: 1m\n    boot_timeout: 30s\n{more}")
+            f"pools:\n  p:\n    image: {image}\n    types: {types}\n    dead_man: {dead_man}\n"
+            f"    boot_timeout: {boot_timeout}\n{more}")
 
     def pipeline(self, text):
         (self.project / ".drone.yml").write_text(text)

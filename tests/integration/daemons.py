@@ -134,7 +134,7 @@ def chaos(simulator, daemon, ci, kills, seed, forgets=0):
         if number in losses:
             daemon.forget()
         daemon.start()
-    until(lambda: all_ended(ci), 240, "the end of all jobs")
+    until(lambda: all_ended(ci), 120, "the end of all jobs")
     # Idle ones go by themselves.
     until(lambda: simulator.ledger()["alive"] == 0, 60, "the end of all machines")
     daemon.stop()

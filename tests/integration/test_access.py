@@ -103,9 +103,9 @@ def test_tokens_are_made_with_care(daemon):
 
 
 def test_an_expired_token_is_refused_and_who_guesses_is_slowed_down(daemon):
-    token = make_token(daemon, "brief", "viewer", "--expires", "2s")
+    token = make_token(daemon, "brief", "viewer", "--expires", "10s")
     assert ask(daemon, "GET", "/status", token)[0] == 200
-    until(lambda: ask(daemon, "GET", "/status", token)[0] == 401, 10, "its end")
+    until(lambda: ask(daemon, "GET", "/status", token)[0] == 401, 20, "its end")
     assert "token brief has expired" in ask(daemon, "GET", "/status", token)[1]
     assert "has expired" in daemon.muster("token", "list").stdout
     good = make_token(daemon, "good", "viewer")
@@ -222,9 +222,9 @@ def test_streams_are_bounded_and_do_not_hold_up_the_end(daemon):
     streams = [Events(daemon, token) for _ in range(100)]
     status, body, _ = ask(daemon, "GET", "/events/stream", token)
     assert status == 429 and "100 streams" in body
-    began = time.monotonic()
+    # What is said when nothing happens would show that they were waited for.
     assert daemon.stop() == 0
-    assert time.monotonic() - began < 5 * PATIENCE
+    assert not any(b": nothing new" in one.answer.read() for one in streams)
     for one in streams:
         one.close()
 
@@ -246,7 +246,7 @@ def test_connect_reaches_the_machine_of_a_job(daemon):
 
 
 def test_an_interruption_is_drilled(daemon):
-    add_jobs(daemon.ci, 2, takes=8)
+    add_jobs(daemon.ci, 2, takes=20)
     add_jobs(daemon.ci, 1, takes=60, prefix="k")
     until(lambda: all(job["ran"] for job in daemon.ci.truth.jobs.values()), 20, "the jobs")
     at = {name: json.loads(daemon.muster("job", "show", name, "--json").stdout)["job"]["instance"]
@@ -257,11 +257,11 @@ def test_an_interruption_is_drilled(daemon):
     assert done.returncode == 2 and "between 1s and 10m" in done.stderr
     done = daemon.muster("interrupt", at["j00000"], "--yes")
     assert done.returncode == 0 and "is ended" in done.stdout, done.stdout + done.stderr
-    done = daemon.muster("interrupt", at["k00000"], "--yes", "--notice", "3s", "--detach")
+    done = daemon.muster("interrupt", at["k00000"], "--yes", "--notice", "10s", "--detach")
     assert done.returncode == 0 and "k00000 has until" in done.stdout
     said = json.loads(daemon.muster("explain", "k00000", "--json").stdout)["explanation"]
     assert "in a drill by" in said["headline"] and said["next_at"]
-    until(lambda: daemon.ci.truth.jobs["k00000"]["outcome"] == "lost", 10, "its end")
+    until(lambda: daemon.ci.truth.jobs["k00000"]["outcome"] == "lost", 20, "its end")
     said = json.loads(daemon.muster("explain", "k00000", "--json").stdout)["explanation"]
     assert said["cause"] == "machine-lost" and "in a drill by" in said["headline"], said
     assert daemon.ci.truth.jobs["j00000"]["outcome"] == "passed"

@@ -158,7 +158,7 @@ def test_few_descriptors_lose_no_job(daemon):
 def test_another_installation_with_the_same_cluster_name_is_left_alone(daemon, tmp_path):
     """Its state folder is another, so no lock helps: machines of another secret are not touched."""
     start(daemon)
-    add_jobs(daemon.ci, 1, takes=8)
+    add_jobs(daemon.ci, 1, takes=25)
     until(lambda: daemon.ci.truth.jobs["j00000"]["ran"], 20, "the job")
     (tmp_path / "other").mkdir()
     ci = start_ci()

@@ -86,8 +86,8 @@ def test_of_the_pool(muster, keys, exit_code, code, text, remedy):
     values = {
         "image": "debian-12-amd64",
         "types": "[t3.large]",
-        "dead_man": "1m",
-        "boot_timeout": "30s",
+        "dead_man": "10m",
+        "boot_timeout": "2m",
         **keys,
     }
     (muster.project / "muster.yml").write_text(
@@ -116,7 +116,7 @@ def test_of_ec2(flags, exit_code, code, text, remedy, tmp_path):
     try:
         muster = Muster(simulator, tmp_path)
         path = muster.project / "muster.yml"
-        path.write_text(path.read_text().replace("boot_timeout: 30s", "boot_timeout: 5s"))
+        path.write_text(path.read_text().replace("boot_timeout: 2m", "boot_timeout: 5s"))
         muster.pipeline(STEP)
         told(muster.run("exec"), exit_code, code, text, remedy)
         gone(simulator)
@@ -208,17 +208,17 @@ def test_a_step_that_fills_the_disk(small, tmp_path):
 
 
 def test_a_machine_that_ec2_takes_back_during_a_step(tmp_path):
-    simulator = Simulator(
-        "--no-throttling", "--fault", "interrupt=1", "--fault", "interrupt_after=2s", "--fault", "notice=1s"
-    )
+    simulator = Simulator("--no-throttling")
     try:
         muster = Muster(simulator, tmp_path)
-        muster.pipeline(STEP.replace("echo hello", "echo hello; sleep 60"))
+        muster.pipeline(STEP.replace("echo hello", "echo hello, sleep 900"))
+        running = muster.start("exec")
+        assert any("│ hello" in line for line in running.stdout)
+        made = simulator.ec2.describe_instances()["Reservations"][0]["Instances"][0]["InstanceId"]
+        simulator.ask("interrupt", {"instance_id": made, "notice": "1s"})
         # Without looking at EC2 it would be two minutes until it gives the machine up.
-        done = muster.run("exec", timeout=60 * PATIENCE)
-        assert (
-            done.returncode == 4 and "E0424" in done.stdout and "on_demand: only" in done.stdout
-        ), done.stdout
+        said, _ = running.communicate(timeout=100)
+        assert running.returncode == 4 and "E0424" in said and "on_demand: only" in said, said
         gone(simulator)
     finally:
         simulator.close()

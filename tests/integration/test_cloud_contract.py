@@ -52,5 +52,5 @@ def test_moto_keeps_the_contract_but_for_what_the_suite_names():
         run_contract(f"http://127.0.0.1:{port}", "moto", "ubuntu/images/hvm-ssd/ubuntu-trusty-14.04-amd64-server-20170727", ("k", "s"))
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(10 * PATIENCE)
         server.stdout.close()

@@ -63,10 +63,9 @@ def lent(shared):
     """Keys of a role, as services hand them out; valid for an hour whatever they say of themselves."""
     sts = shared.client("sts")
 
+    role = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/ci-runner", RoleSessionName="lent")["Credentials"]
+
     def keys(seconds=3600):
-        role = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/ci-runner", RoleSessionName="lent")[
-            "Credentials"
-        ]
         end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
         return {
             "Code": "Success",

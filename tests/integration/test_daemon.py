@@ -59,7 +59,7 @@ def test_reads_its_configuration_again_and_keeps_the_old_one(processes, tmp_path
 def test_cancelled_jobs_end_and_their_machines_with_them(processes, tmp_path, ci):
     daemon = Daemon(processes, tmp_path / "d", ci, idle=0).start()
     try:
-        add_jobs(ci, 2, takes=60)
+        add_jobs(ci, 2, takes=900)
         until(lambda: all(job["ran"] for job in ci.truth.jobs.values()), 30, "the jobs")
         with ci.truth.lock:
             for job in ci.truth.jobs.values():

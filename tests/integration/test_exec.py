@@ -80,7 +80,7 @@ def test_runs_containers_services_and_volumes(muster):
     image = """
 - name: image
   commands:
-  - for i in $(seq 100); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
+  - until docker version >/dev/null 2>&1; do sleep 0.1; done
   - mkdir -p /tmp/i/bin /tmp/i/tmp && cp /bin/busybox /tmp/i/bin/ && for n in sh cat echo nc id sleep ls pwd wget httpd touch; do ln -s busybox /tmp/i/bin/$n; done
   - tar -C /tmp/i -c . | docker import -c 'CMD ["/bin/echo", "own program"]' - demo/box:1
 """
@@ -119,7 +119,7 @@ steps:
     done = muster.steps("""
 clone: {disable: true}
 services: [{name: db, image: "demo/none:1", pull: never}]
-steps: [{name: a, commands: [sleep 2]}]
+steps: [{name: a, commands: ["until docker version > /dev/null 2>&1; do sleep 0.1; done; sleep 5"]}]
 """)
     assert done.returncode == 0 and "could not be started" in done.stdout and "E0434" in done.stdout, done.stdout
     gone(muster.simulator)
@@ -277,6 +277,7 @@ def test_nothing_is_left_after_a_kill_at_any_moment(tmp_path):
     chance = random.Random(seed)
     try:
         muster = Muster(simulator, tmp_path)
+        muster.configure(dead_man="1m", boot_timeout="30s")
         muster.pipeline("kind: pipeline\ntype: vm\nsteps:\n- {name: a, commands: [sleep 0.5]}\n- {name: b, commands: [echo b]}\n")
         started = time.monotonic()
         assert muster.run("exec").returncode == 0
@@ -295,11 +296,10 @@ def test_nothing_is_left_after_a_kill_at_any_moment(tmp_path):
             for line in (simulator.state / "ledger.jsonl").read_text().splitlines():
                 entry = json.loads(line)
                 assert entry["kind"] != "machine" or entry["intent"] in tokens, f"seed {seed}, kill {number}"
-        last = time.monotonic()
         until(lambda: simulator.ledger()["alive"] == 0, seconds=100, what="the dead-man timers")
         verdict = simulator.ledger()
         assert verdict["leaked"] == verdict["untagged"] == verdict["duplicated"] == 0, (seed, verdict)
-        assert verdict["machines"] >= 2 and time.monotonic() - last < 100
+        assert verdict["machines"] >= 2
     finally:
         simulator.close()
 
@@ -320,7 +320,7 @@ def test_gives_containers_their_options(muster):
     box = """
 - name: image
   commands:
-  - for i in $(seq 100); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
+  - until docker version >/dev/null 2>&1; do sleep 0.1; done
   - mkdir -p /tmp/i/bin && cp /bin/busybox /tmp/i/bin/ && for n in sh cat echo env; do ln -s busybox /tmp/i/bin/$n; done
   - tar -C /tmp/i -c . | docker import - demo/box:1
 """
@@ -386,7 +386,7 @@ def test_takes_what_the_pool_does_not_say_from_a_launch_template(muster):
     for version, more, kind in [("", "", "m5.large"), (", version: 2", "", "c5.large"),
                                 (", version: $Latest", "    types: [t3.large]\n", "t3.large")]:
         (muster.project / "muster.yml").write_text(
-            f"pools:\n  p:\n    launch_template: {{name: {name}{version}}}\n    dead_man: 1m\n    boot_timeout: 30s\n{more}")
+            f"pools:\n  p:\n    launch_template: {{name: {name}{version}}}\n    dead_man: 10m\n    boot_timeout: 2m\n{more}")
         done = muster.run("exec")
         assert done.returncode == 0 and "hello" in done.stdout, done.stderr
         assert f"{kind} spot" in done.stderr and (more or f"· template {name} ·" in done.stderr)

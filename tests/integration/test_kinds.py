@@ -157,7 +157,7 @@ def test_processes_need_no_root(tmp_path):
         assert done.returncode == 0 and "here" in done.stdout, done.stdout + done.stderr
     finally:
         running.terminate()
-        running.wait(20)
+        running.wait(20 * PATIENCE)
 
 
 def test_a_reset_begins_anew_and_faults_are_counted():
@@ -226,7 +226,7 @@ def test_replies_that_are_late_or_cut_and_boots_that_take_their_time():
         "record",
         "--no-throttling",
         "--boot-time",
-        "1s-1500ms",
+        "5s-6s",
         "--fault",
         "late=1",
         "--fault",
@@ -255,14 +255,14 @@ def test_replies_that_are_late_or_cut_and_boots_that_take_their_time():
             for line in (simulator.state / "ledger.jsonl").read_text().splitlines()
         ]
         assert {"late", "cut"} <= set(struck)
+        started = time.monotonic()
         one = simulator.launch(InstanceType="t3.nano")[0]["InstanceId"]
         state = lambda: simulator.ec2.describe_instances(InstanceIds=[one])["Reservations"][0][
             "Instances"
         ][0]["State"]["Name"]
-        started = time.monotonic()
         assert state() == "pending"
         until(lambda: state() == "running", 10, "the boot")
-        assert time.monotonic() - started >= 0.8
+        assert time.monotonic() - started >= 5
     finally:
         simulator.close()
 

@@ -32,7 +32,7 @@ def test_shows_nothing_of_the_host(image_root, keys):
     """The host's own root is what the demo uses, so what must be hidden there counts most."""
     simulator = Simulator(image_root=image_root)
     marker = subprocess.Popen(["sleep", "4711"])
-    secrets = [pathlib.Path(folder) / "ec2sim-test-secret" for folder in (pathlib.Path.home(), "/tmp", "/var/tmp")]
+    secrets = [pathlib.Path(folder) / f"ec2sim-test-secret-{os.getpid()}" for folder in (pathlib.Path.home(), "/tmp", "/var/tmp")]
     for secret in secrets:
         secret.write_text("host")
     host_keys = subprocess.run("cat /etc/ssh/ssh_host_*_key.pub", shell=True, capture_output=True, text=True).stdout
@@ -52,7 +52,7 @@ def test_shows_nothing_of_the_host(image_root, keys):
         marker.kill()
         marker.wait()
         for secret in secrets:
-            secret.unlink()
+            secret.unlink(missing_ok=True)
         simulator.close()
 
 
@@ -117,7 +117,7 @@ def test_metadata_wants_a_token(shared, keys):
 
 
 def test_hop_limit_keeps_containers_from_metadata(shared, keys):
-    build = ("for i in $(seq 100); do sudo docker version >/dev/null 2>&1 && break; sleep 0.1; done; "
+    build = ("until sudo docker version >/dev/null 2>&1; do sleep 0.1; done; "
              "mkdir -p w/bin && cp /bin/busybox w/bin/ && ln -sf busybox w/bin/wget && ln -sf busybox w/bin/sh && "
              "tar -C w -c . | sudo docker import - t >/dev/null; ")
     ask = ("sudo docker run --rm {} t sh -c 'printf \"PUT /latest/api/token HTTP/1.0\\r\\nX-aws-ec2-metadata-token-ttl-seconds: "
@@ -178,7 +178,7 @@ def test_everything_is_gone_at_the_next_start_after_a_kill(keys):
 def test_machines_hold_no_connection_of_the_simulator(kind):
     """A connection that is closed without an answer ends at once, although machines were started meanwhile."""
     simulator = Simulator("--machines", kind, "--fault", "lost=0.7")
-    once = simulator.client("ec2", config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=3))
+    once = simulator.client("ec2", config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20))
     image = "ami-0deb12a64d0000002" if kind == "process" else PLAIN
     for _ in range(4):
         try:

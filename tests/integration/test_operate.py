@@ -72,7 +72,7 @@ def test_a_job_is_listed_shown_explained_and_its_logs_can_be_read(daemon):
 
 
 def test_logs_are_followed_until_the_job_ends(daemon):
-    job = submit(daemon, takes=2)
+    job = submit(daemon, takes=10)
     wait_for(daemon, job, "running")
     follow = subprocess.Popen([BIN / "muster", "logs", "-f", job], cwd=daemon.folder, env=daemon.environment,
                               stdout=subprocess.PIPE, text=True)
@@ -98,7 +98,7 @@ def test_a_paused_pool_outlives_kill_9_and_says_who_and_why(daemon):
 
 
 def test_waiting_and_running_jobs_are_cancelled(daemon, processes):
-    running = submit(daemon, takes=60)
+    running = submit(daemon, takes=900)
     wait_for(daemon, running, "running")
     ask(daemon, "pool", "pause", "plain")
     waiting = submit(daemon)
@@ -136,7 +136,7 @@ def test_a_shell_expands_nothing_that_a_daemon_says(tmp_path):
 
 
 def test_instances_are_drained_protected_and_terminated(daemon, processes):
-    job = submit(daemon, takes=3)
+    job = submit(daemon, takes=15)
     where = wait_for(daemon, job, "running")["instance"]
     refused = ask(daemon, "instance", "terminate", where, code=3)
     assert job in refused and "--yes" in refused
@@ -174,7 +174,7 @@ def test_without_a_daemon_commands_say_so(processes, tmp_path):
 
 def http(daemon, text):
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
+        sock.settimeout(10 * PATIENCE)
         sock.connect(str(daemon.state / "api.sock"))
         sock.sendall(text.encode())
         answer = b""
@@ -251,7 +251,8 @@ def test_the_socket_is_its_owners_alone(daemon):
 
 
 def test_top_and_status_show_a_screen(daemon):
-    job = submit(daemon, takes=2)
+    ask(daemon, "pool", "pause", "plain")
+    job = submit(daemon)
     until(lambda: job in ask(daemon, "top"), 10, "the job")
     assert "POOL" in ask(daemon, "top") and "1 open" in ask(daemon, "status")
 

@@ -34,7 +34,7 @@ steps:
   - exit 5
 """
 
-BOX = """  - for i in $(seq 100); do docker version >/dev/null 2>&1 && break; sleep 0.1; done
+BOX = """  - until docker version >/dev/null 2>&1; do sleep 0.1; done
   - mkdir -p /tmp/i/bin /tmp/i/tmp && cp /bin/busybox /tmp/i/bin/ && for n in sh seq echo sha256sum sleep head tr sort uniq wc cat; do ln -s busybox /tmp/i/bin/$n; done
   - tar -C /tmp/i -c . | docker import - demo/box:1 > /dev/null
 """
@@ -131,16 +131,48 @@ def test_goes_on_after_kills(pipeline, image, kills, tmp_path):
             if run is None:
                 continue  # Nothing was begun.
             done = muster.run("exec", "--resume", run)
-            assert done.returncode == 1, f"{at}\n{err}{done.stdout}{done.stderr}"
+            has_ended = "E0443" in done.stderr  # It was faster than the first.
+            assert done.returncode == (3 if has_ended else 1), f"{at}\n{err}{done.stdout}{done.stderr}"
             assert (
                 hashes(muster, run) == expected
             ), f"{at}\n{out}\n-----\n{done.stdout}{done.stderr}"
             assert codes(muster, run) == expected_codes, at
-            resumed += 1
+            resumed += not has_ended
         assert resumed >= kills // 2
         gone(simulator)
     finally:
         simulator.close()
+
+
+def run_with_cuts(muster, took, chance, folder):
+    """A run whose connections are cut twenty times within `took`: its exit code, its output, the cuts, its time."""
+    moments = sorted(took * (0.1 + 0.8 * chance.random()) for _ in range(20))
+    with open(folder / "out", "w+") as out, open(folder / "err", "w+") as err:
+        running = subprocess.Popen(
+            [BIN / "muster", "exec"],
+            cwd=muster.project,
+            env=muster.environment,
+            stdout=out,
+            stderr=err,
+        )
+        cuts = 0
+        started = time.monotonic()
+        while running.poll() is None:
+            if cuts < 20 and time.monotonic() - started < moments[cuts]:
+                time.sleep(0.005)
+                continue
+            made = muster.simulator.ec2.describe_instances(
+                Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
+            )["Reservations"]
+            if made and cuts < 20:
+                address = made[0]["Instances"][0]["PrivateIpAddress"]
+                cut = ["ss", "-H", "-K", "dst", address, "dport", "=", "22"]
+                done = subprocess.run(cut, capture_output=True, text=True)
+                cuts += bool(done.stdout.strip())
+            time.sleep(0.005)
+        took = time.monotonic() - started
+    text = (folder / "out").read_text() + (folder / "err").read_text()
+    return running.returncode, text, cuts, took
 
 
 @pytest.mark.parametrize(
@@ -159,32 +191,11 @@ def test_goes_on_over_twenty_cuts(pipeline, image, shared, tmp_path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    moments = sorted(took * (0.1 + 0.8 * chance.random()) for _ in range(20))
-    with open(tmp_path / "out", "w+") as out, open(tmp_path / "err", "w+") as err:
-        running = subprocess.Popen(
-            [BIN / "muster", "exec"],
-            cwd=muster.project,
-            env=muster.environment,
-            stdout=out,
-            stderr=err,
-        )
-        cuts = 0
-        started = time.monotonic()
-        while running.poll() is None:
-            if cuts < 20 and time.monotonic() - started < moments[cuts]:
-                time.sleep(0.005)
-                continue
-            made = shared.ec2.describe_instances(
-                Filters=[{"Name": "instance-state-name", "Values": ["running"]}]
-            )["Reservations"]
-            if made and cuts < 20:
-                address = made[0]["Instances"][0]["PrivateIpAddress"]
-                cut = ["ss", "-H", "-K", "dst", address, "dport", "=", "22"]
-                done = subprocess.run(cut, capture_output=True, text=True)
-                cuts += bool(done.stdout.strip())
-            time.sleep(0.005)
-    text = (tmp_path / "out").read_text() + (tmp_path / "err").read_text()
-    assert running.returncode == 1, text
+    for _ in range(3):
+        code, text, cuts, took = run_with_cuts(muster, took, chance, tmp_path)
+        if code != 1 or cuts == 20:
+            break  # Else it was faster than the one before, and ended before its last cuts.
+    assert code == 1, text
     assert cuts == 20, text
     assert hashes(muster, run_of(text)) == expected, text
     check_bytes(muster, run_of(text))
@@ -236,7 +247,7 @@ def test_each_of_many_steps_runs_once(tmp_path):
                 continue
             done = muster.run("exec", "--resume", run)
             at = f"seed {seed}, kill {number}, run {run}\n{err}{done.stdout}{done.stderr}"
-            assert done.returncode == 1, at
+            assert done.returncode == (3 if "E0443" in done.stderr else 1), at
             assert hashes(muster, run) == expected, at
         gone(simulator)
     finally:
@@ -248,7 +259,7 @@ def test_a_resume_that_cannot_be_loses_nothing(muster):
         "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps: [{name: a, commands: [echo begun, sleep 4, echo done]}]\n"
     )
     running = muster.start("exec")
-    assert any("begun" in line for line in running.stdout)
+    assert any("begun" in line for line in running.stdout), running.communicate()[1]
     running.kill()
     run = run_of(running.communicate()[1])
     wrong = {**muster.environment, "AWS_SECRET_ACCESS_KEY": "wrong"}

@@ -12,7 +12,7 @@ import termios
 import pyte
 import pytest
 
-from conftest import BIN, until
+from conftest import BIN, PATIENCE, until
 from daemons import Daemon, add_jobs
 
 LEAVES = b"\x1b[?7h\x1b[?25h\x1b[?1049l"
@@ -60,7 +60,7 @@ class Person:
         os.write(self.end, keys.encode())
 
     def has_left(self, code):
-        assert self.process.wait(5) == code
+        assert self.process.wait(5 * PATIENCE) == code
         self.look()
         assert self.bytes.rstrip().endswith(LEAVES)
         assert termios.tcgetattr(self.inner) == self.before
@@ -68,7 +68,7 @@ class Person:
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(5 * PATIENCE)
         os.close(self.end)
         os.close(self.inner)
 

@@ -109,7 +109,7 @@ def test_durations(world):
     assert state() == "pending"
     while state() == "pending":
         time.sleep(0.05)
-    assert time.monotonic() - started >= 1
+    assert time.monotonic() - started >= 5
     ec2.terminate_instances(InstanceIds=[one])
     assert state() in ("shutting-down", "terminated")
 
