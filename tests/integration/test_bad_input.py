@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from conftest import BIN, PATIENCE, PLAIN, Muster, Simulator
+from conftest import BIN, PLAIN, Muster, Simulator
 from test_exec import gone
 
 STEP = "kind: pipeline\ntype: vm\nclone: {disable: true}\nsteps:\n- name: a\n  commands: [echo hello]\n"
