@@ -177,8 +177,18 @@ void Checks::job_claimed(const std::string& job, const LeaseId& lease) {
   world_.violate("I9", fmt::format("job {} was claimed for a lease that is not stored", job));
 }
 
-/// I5: a machine takes as many jobs as its pool allows, which is one unless it says more.
-void Checks::job_started(const SimHost& host, const std::string& job) {
+/// I9: a job begins when it is stored that it may have. I5: a machine takes as many jobs as its
+/// pool allows, which is one unless it says more.
+void Checks::job_started(const SimHost& host, const std::string& job, const LeaseId& lease) {
+  const auto stored = world_.disk.leases.find(lease);
+  const bool is_stored = stored == world_.disk.leases.end()
+                             ? removed_leases_.contains(lease)
+                             : stored->second.state == LeaseState::started ||
+                                   (stored->second.state == LeaseState::reported &&
+                                    stored->second.outcome != JobOutcome::none);
+  if (!is_stored) {
+    world_.violate("I9", fmt::format("job {} was started, and it is not stored that it is", job));
+  }
   const ec2model::Instance& instance = *world_.model.find(host.id.value());
   const auto pool = config_.pools.find(pool_of(instance));
   const int most = pool == config_.pools.end() ? 1 : pool->second.reuse.jobs;

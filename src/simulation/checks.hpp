@@ -35,7 +35,7 @@ class Checks : public Watcher {
   void terminating(const std::vector<std::string>& instances) override;
   void committing(const FleetCommit& commit) override;
   void job_claimed(const std::string& job, const LeaseId& lease) override;
-  void job_started(const SimHost& host, const std::string& job) override;
+  void job_started(const SimHost& host, const std::string& job, const LeaseId& lease) override;
   void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) override;
 
  private:

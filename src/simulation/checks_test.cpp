@@ -69,6 +69,12 @@ class ChecksTest : public testing::Test {
     return fleet_.edit(known.id);
   }
 
+  void start(const InstanceId& machine, const LeaseId& lease, const std::string& job,
+             LeaseState stored = LeaseState::started) {
+    world_.disk.leases[lease].state = stored;
+    world_.start_run(machine, "/tmp/muster-" + lease.value(), "run " + job);
+  }
+
   void let_pass(Duration time) {
     for (Duration gone{}; gone < time; gone += 5s) {
       world_.clock.run(world_.clock.sleep(5s));
@@ -111,9 +117,9 @@ TEST_F(ChecksTest, I2SeesAJobThatRunsTwiceAndALaunchWithAnotherToken) {
   const InstanceId one = launch();
   const InstanceId two = launch();
   add_job("j1");
-  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
+  start(one, LeaseId("lea-1"), "j1");
   EXPECT_EQ(broken(), "");
-  world_.start_run(two, "/tmp/muster-lea-1", "run j1");
+  start(two, LeaseId("lea-1"), "j1");
   EXPECT_EQ(broken(), "I2");
   world_.violations.clear();
   launch([](ec2model::LaunchRequest& request) {
@@ -134,7 +140,7 @@ TEST_F(ChecksTest, I3SeesAJobThatWaitsWithoutAReason) {
 TEST_F(ChecksTest, I4SeesAJobThatIsEnded) {
   const InstanceId one = launch();
   add_job("j1");
-  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
+  start(one, LeaseId("lea-1"), "j1");
   checks_.terminating({one.value()});
   EXPECT_EQ(broken(), "I4");
 }
@@ -143,9 +149,9 @@ TEST_F(ChecksTest, I5SeesAMachineThatIsUsedTwice) {
   const InstanceId one = launch();
   add_job("j1");
   add_job("j2");
-  world_.start_run(one, "/tmp/muster-lea-1", "run j1");
+  start(one, LeaseId("lea-1"), "j1");
   EXPECT_EQ(broken(), "");
-  world_.start_run(one, "/tmp/muster-lea-2", "run j2");
+  start(one, LeaseId("lea-2"), "j2");
   EXPECT_EQ(broken(), "I5");
 }
 
@@ -227,6 +233,11 @@ TEST_F(ChecksTest, I9SeesWhatIsToldBeforeItIsStored) {
   EXPECT_EQ(broken(), "I9");
   world_.violations.clear();
   checks_.job_claimed("j1", LeaseId("lea-2"));
+  EXPECT_EQ(broken(), "I9");
+  world_.violations.clear();
+  const InstanceId machine = launch();
+  add_job("j2");
+  start(machine, LeaseId("lea-2"), "j2", LeaseState::accepted);
   EXPECT_EQ(broken(), "I9");
 }
 

@@ -228,7 +228,9 @@ bool SimWorld::start_run(const InstanceId& id, const std::string& folder,
     violate("I2", fmt::format("job {} was started {} times", name, job.runs));
   }
   host.runs[folder] = {name, now(), now() + job.takes, job.exit_code};
-  if (watcher != nullptr) watcher->job_started(host, name);
+  constexpr std::string_view kFolder = "/tmp/muster-";
+  const LeaseId lease(folder.substr(std::min(folder.size(), kFolder.size())));
+  if (watcher != nullptr) watcher->job_started(host, name, lease);
   return true;
 }
 

@@ -97,7 +97,7 @@ class Watcher {
   /// Before the rows are written.
   virtual void committing(const FleetCommit& commit) = 0;
   virtual void job_claimed(const std::string& job, const LeaseId& lease) = 0;
-  virtual void job_started(const SimHost& host, const std::string& job) = 0;
+  virtual void job_started(const SimHost& host, const std::string& job, const LeaseId& lease) = 0;
   virtual void job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) = 0;
 };
 
