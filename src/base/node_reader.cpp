@@ -95,4 +95,9 @@ std::vector<std::string> NodeReader::texts(const Node& node, const std::string& 
   return out;
 }
 
+bool NodeReader::is_wrong(const std::string& path) const {
+  return std::any_of(findings_.begin(), findings_.end(),
+                     [&](const Finding& one) { return one.is_error && one.problem.path == path; });
+}
+
 }  // namespace muster

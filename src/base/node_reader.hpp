@@ -45,6 +45,8 @@ class NodeReader {
   bool is_list(const Node& node, const std::string& path);
   bool is_mapping(const Node& node, const std::string& path);
   [[nodiscard]] std::size_t finding_count() const { return findings_.size(); }
+  /// Whether the value at that place could not be read: nothing follows from it.
+  [[nodiscard]] bool is_wrong(const std::string& path) const;
 
  protected:
   [[nodiscard]] std::vector<Finding>& findings() { return findings_; }

@@ -51,20 +51,6 @@ class Unwatched : public RunObserver {
 
 std::string index_of(const std::string& folder) { return folder + "/steps.jsonl"; }
 
-std::string_view word_of(StepOutcome outcome) {
-  switch (outcome) {
-    case StepOutcome::passed: return "passed";
-    case StepOutcome::failed: return "failed";
-    case StepOutcome::ignored: return "ignored";
-    case StepOutcome::skipped: return "skipped";
-    case StepOutcome::killed: return "killed";
-    case StepOutcome::errored: return "errored";
-    case StepOutcome::detached: return "detached";
-    case StepOutcome::not_started: return "not-started";
-  }
-  return "";
-}
-
 /// Logs of steps, and a list of them in the order in which they began.
 class KeptOutput : public StepLogs {
  public:
@@ -76,7 +62,7 @@ class KeptOutput : public StepLogs {
     StepLogs::step_started(step);
   }
   void step_finished(const std::string& step, const StepResult& result) override {
-    note(step, word_of(result.outcome), result.exit_code);
+    note(step, to_string(result.outcome), result.exit_code);
     StepLogs::step_finished(step, result);
   }
 

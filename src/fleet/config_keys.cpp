@@ -117,21 +117,23 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
     const Node* given = node.find(key);
     return given != nullptr ? given->mark : node.mark;
   };
-  if (pool.boot_timeout > pool.dead_man) {
+  const auto is_wrong = [&](const char* key) { return reader.is_wrong(path + "." + key); };
+  if (pool.boot_timeout > pool.dead_man && !is_wrong("boot_timeout") && !is_wrong("dead_man")) {
     reader.error(mark_of("boot_timeout"), path + ".boot_timeout",
                  fmt::format("is {}, above dead_man ({}): a slow machine would end before it is "
                              "up.",
                              duration_text(pool.boot_timeout), duration_text(pool.dead_man)),
                  "Lower it, or raise dead_man.");
   }
-  if (pool.idle.count > pool.max_instances) {
+  const bool is_room_known = !is_wrong("max_instances");
+  if (is_room_known && pool.idle.count > pool.max_instances) {
     reader.error(
         mark_of("idle"), path + ".idle.count",
         fmt::format("is {}, above max_instances ({}).", pool.idle.count, pool.max_instances),
         "Lower it, or raise max_instances.");
   }
   for (const auto& [name, schedule] : pool.schedule) {
-    if (schedule.idle_count <= pool.max_instances) continue;
+    if (!is_room_known || schedule.idle_count <= pool.max_instances) continue;
     reader.error(
         mark_of("schedule"), fmt::format("{}.schedule.{}.idle", path, name),
         fmt::format("is {}, above max_instances ({}).", schedule.idle_count, pool.max_instances),

@@ -291,6 +291,15 @@ TEST_F(ControllerTest, SaysWhyNothingFits) {
   plan();
   EXPECT_EQ(planned(), 0);
   EXPECT_EQ(reason().cause, WaitCause::no_pool);
+  const auto change_of = [this](const char* job) {
+    return explain(*controller, *controller->fleet().find(JobId(job)), now).change;
+  };
+  EXPECT_NE(change_of("ci/j0").find("the labels [windows]"), std::string::npos);
+  queue(1, "k", {"pool:gone", "linux"});
+  plan();
+  EXPECT_NE(change_of("ci/k0").find("take pool:gone from"), std::string::npos)
+      << change_of("ci/k0");
+  EXPECT_NE(change_of("ci/k0").find("add pools.gone in"), std::string::npos);
 }
 
 TEST_F(ControllerTest, GoesToTheNextOfferingAtOnceAndToOnDemandLast) {

@@ -61,13 +61,35 @@ std::string_view words_of(WaitCause cause) {
   return "waiting";
 }
 
+/// What gives the job a pool. `pool:` and `size:` are no labels that a pool is given.
+std::string change_for_labels(const Config& config, const Job& job) {
+  for (const std::string& label : job.labels) {
+    const bool is_known =
+        std::any_of(config.pools.begin(), config.pools.end(),
+                    [&](const auto& one) { return has_label(one.second, label); });
+    if (is_known) continue;
+    const bool is_pool = label.starts_with("pool:");
+    if (!is_pool && !label.starts_with("size:")) continue;
+    const std::string name = label.substr(5);
+    const std::string addition =
+        is_pool ? "pools." + name : fmt::format("{} to the sizes of a pool", name);
+    return fmt::format(
+        "take {} from the job's labels, or add {} in muster.yml; then: muster config reload", label,
+        addition);
+  }
+  std::vector<std::string> plain = job.labels;
+  std::erase_if(plain, [](const std::string& label) {
+    return label.starts_with("pool:") || label.starts_with("size:");
+  });
+  return fmt::format("give a pool of muster.yml the labels [{}], then: muster config reload",
+                     join_labels(plain));
+}
+
 /// The command, or the key of muster.yml, that would end it.
-std::string change_for(const WaitReason& reason, const Job& job) {
+std::string change_for(const WaitReason& reason, const Config& config, const Job& job) {
   const std::string& pool = reason.pool;
   switch (reason.cause) {
-    case WaitCause::no_pool:
-      return fmt::format("give a pool of muster.yml the labels [{}], then: muster config reload",
-                         join_labels(job.labels));
+    case WaitCause::no_pool: return change_for_labels(config, job);
     case WaitCause::pool_limit:
       return fmt::format("raise pools.{}.max_instances, then: muster config reload", pool);
     case WaitCause::growth_limit:
@@ -156,10 +178,9 @@ std::string missing_labels(const Config& config, const Job& job) {
   const std::string* nearest = nullptr;
   std::vector<std::string> fewest = job.labels;
   for (const auto& [name, pool] : config.pools) {
-    const std::vector<std::string> has = normal_labels(pool.labels);
     std::vector<std::string> lacks;
     for (const std::string& label : job.labels) {
-      if (!std::binary_search(has.begin(), has.end(), label)) lacks.push_back(label);
+      if (!has_label(pool, label)) lacks.push_back(label);
     }
     if (nearest != nullptr && lacks.size() >= fewest.size()) continue;
     nearest = &name;
@@ -184,7 +205,7 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
   if (reason.cause == WaitCause::none) out.since = job.queued_at;
   out.next_at = reason.next;
   out.next = next_of(reason.cause);
-  out.change = change_for(reason, job);
+  out.change = change_for(reason, controller.config(), job);
   if (const Pool* pool = controller.find_pool(PoolName(reason.pool));
       reason.cause == WaitCause::schedule && pool != nullptr) {
     const std::string name = controller.planner().limited_by(*pool, now);
@@ -226,7 +247,7 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
     words = words_of(WaitCause::circuit_open);
     text = fmt::format("{} (the next one is on its way)", failure);
     reason.cause = WaitCause::circuit_open;
-    out.change = change_for(reason, job);
+    out.change = change_for(reason, controller.config(), job);
   }
   if (reason.cause == WaitCause::no_pool) text += "; " + missing_labels(controller.config(), job);
   const Demand::Key* first =

@@ -8,6 +8,21 @@ namespace {
 constexpr std::string_view kSize = "size:";
 constexpr std::string_view kPool = "pool:";
 
+enum class Offer { none, label, name_or_size };
+
+Offer offer_of(const Pool& pool, const std::vector<std::string>& offered,
+               const std::string& label) {
+  if (label.starts_with(kPool)) {
+    const bool is_it = label.substr(kPool.size()) == normal_labels({pool.name.value()}).front();
+    return is_it ? Offer::name_or_size : Offer::none;
+  }
+  if (label.starts_with(kSize) && pool.sizes.contains(label.substr(kSize.size()))) {
+    return Offer::name_or_size;
+  }
+  const bool is_offered = std::binary_search(offered.begin(), offered.end(), label);
+  return is_offered ? Offer::label : Offer::none;
+}
+
 }  // namespace
 
 std::vector<std::string> normal_labels(std::vector<std::string> labels) {
@@ -23,15 +38,15 @@ bool matches_labels(const Pool& pool, const std::vector<std::string>& wanted) {
   const std::vector<std::string> offered = normal_labels(pool.labels);
   std::size_t plain = 0;
   for (const std::string& label : wanted) {
-    if (label.starts_with(kPool)) {
-      if (label.substr(kPool.size()) != normal_labels({pool.name.value()}).front()) return false;
-      continue;
-    }
-    if (label.starts_with(kSize) && pool.sizes.contains(label.substr(kSize.size()))) continue;
-    if (!std::binary_search(offered.begin(), offered.end(), label)) return false;
-    ++plain;
+    const Offer offer = offer_of(pool, offered, label);
+    if (offer == Offer::none) return false;
+    if (offer == Offer::label) ++plain;
   }
   return pool.match == LabelMatch::subset || plain == offered.size();
+}
+
+bool has_label(const Pool& pool, const std::string& label) {
+  return offer_of(pool, normal_labels(pool.labels), label) != Offer::none;
 }
 
 std::optional<std::string> type_of_size(const Pool& pool, const std::vector<std::string>& wanted) {

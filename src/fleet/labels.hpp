@@ -15,6 +15,9 @@ namespace muster {
 /// `pool:NAME` is the pool itself. `wanted` is normal.
 [[nodiscard]] bool matches_labels(const Pool& pool, const std::vector<std::string>& wanted);
 
+/// Whether the pool has this one, the other labels left aside.
+[[nodiscard]] bool has_label(const Pool& pool, const std::string& label);
+
 /// The instance type that a `size:NAME` label asks for; nothing without one.
 [[nodiscard]] std::optional<std::string> type_of_size(const Pool& pool,
                                                       const std::vector<std::string>& wanted);

@@ -19,6 +19,9 @@ enum class StepOutcome {
   not_started,  ///< Was detached, and could not be started after all.
 };
 
+/// `not-started` and the like.
+[[nodiscard]] std::string_view to_string(StepOutcome outcome);
+
 struct StepResult {
   StepOutcome outcome = StepOutcome::passed;
   int exit_code = 0;

@@ -78,6 +78,20 @@ bool is_latest(const std::string& image) {
 
 }  // namespace
 
+std::string_view to_string(StepOutcome outcome) {
+  switch (outcome) {
+    case StepOutcome::passed: return "passed";
+    case StepOutcome::failed: return "failed";
+    case StepOutcome::ignored: return "ignored";
+    case StepOutcome::skipped: return "skipped";
+    case StepOutcome::killed: return "killed";
+    case StepOutcome::errored: return "errored";
+    case StepOutcome::detached: return "detached";
+    case StepOutcome::not_started: return "not-started";
+  }
+  return "";
+}
+
 StageRunner::StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
                          RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
                          const Log& log)
@@ -367,9 +381,10 @@ void StageRunner::finish(const StageStep& step, StepResult result) {
   Progress& progress = progress_.at(step.name);
   progress.mode = Mode::ended;
   progress.result = result;
-  log_.info("step_ended", {{"step", step.name},
+  log_.info("step_ended", {{"folder", stage_.root},
+                           {"step", step.name},
                            {"exit_code", result.exit_code},
-                           {"outcome", static_cast<int>(result.outcome)},
+                           {"outcome", to_string(result.outcome)},
                            {"took_ms", result.took}});
   observer_.step_finished(step.name, result);
   changed_.notify_all();

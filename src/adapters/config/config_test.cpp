@@ -38,6 +38,13 @@ TEST(ReadConfig, TellsAllProblemsAtOnceWithPlaceAndRemedy) {
   EXPECT_NE(found[5].find("pools.linux.image is missing"), std::string::npos) << found[5];
 }
 
+TEST(ReadConfig, NothingFollowsFromAValueThatCannotBeRead) {
+  const std::string pool = "pools:\n  a:\n    image: i\n    types: [t3.large]\n";
+  EXPECT_EQ(problems(pool + "    idle: {count: 3}\n    max_instances: fuor\n").size(), 1U);
+  EXPECT_EQ(problems(pool + "    idle: {count: 3}\n    max_instances: 2\n").size(), 1U);
+  EXPECT_EQ(problems(pool + "    dead_man: soon\n    boot_timeout: 20m\n").size(), 1U);
+}
+
 TEST(ReadConfig, RefusesWhatIsNotSupportedYet) {
   for (const char* key : {"block_devices", "host_key"}) {
     const auto found = problems(
