@@ -124,7 +124,17 @@ Task<Result<Node>> Api::reload(Call* call) {
   co_await std::move(telling);
   Task<Result<Node>> showing = show_status(call);
   Result<Node> document = co_await std::move(showing);
-  if (document) add_differences(*document, before, parts_.loop.controller().config().pools);
+  if (!document) co_return document;
+  const Controller& controller = parts_.loop.controller();
+  add_differences(*document, before, controller.config().pools);
+  const std::set<PoolName> removed = removed_pools(controller);
+  const auto& instances = controller.fleet().instances();
+  const auto left = std::count_if(instances.begin(), instances.end(), [&](const auto& one) {
+    return one.second.phase != InstancePhase::gone && removed.contains(one.second.pool);
+  });
+  document->set("instances_of_removed_pools", Node::number(static_cast<long long>(left)));
+  document->set("jobs_without_pool",
+                Node::number(static_cast<long long>(jobs_without_pool(controller))));
   co_return document;
 }
 

@@ -148,9 +148,29 @@ std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller) {
   return found;
 }
 
+std::set<PoolName> removed_pools(const Controller& controller) {
+  std::set<PoolName> names;
+  for (const auto& [id, instance] : controller.fleet().instances()) {
+    const bool is_there = instance.phase != InstancePhase::gone;
+    if (is_there && controller.find_pool(instance.pool) == nullptr) names.insert(instance.pool);
+  }
+  return names;
+}
+
+std::size_t jobs_without_pool(const Controller& controller) {
+  std::size_t count = 0;
+  for (const auto& [key, demand] : controller.fleet().demand()) {
+    if (controller.planner().pools_for(key.labels).empty()) count += demand.jobs.size();
+  }
+  return count;
+}
+
 PoolStanding standing_of(const Pool& pool, const PoolDemand& demand, const Controller& controller,
                          TimePoint now) {
   const Fleet& fleet = controller.fleet();
+  if (controller.find_pool(pool.name) == nullptr) {
+    return {"removed", "muster.yml has it no more; its machines end with their jobs"};
+  }
   const PoolMode mode = fleet.mode_of(pool.name);
   if (mode != PoolMode::open) {
     const PoolOrder& order = fleet.pool_orders().at(pool.name);

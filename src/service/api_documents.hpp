@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "base/document.hpp"
 #include "fleet/explain.hpp"
@@ -27,7 +28,12 @@ struct PoolDemand {
 };
 [[nodiscard]] std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller);
 
-/// `ok`, `degraded`, `closed`, `paused`, `draining`, and why.
+/// Pools that instances are of and the configuration has no more.
+[[nodiscard]] std::set<PoolName> removed_pools(const Controller& controller);
+/// Queued jobs that no pool takes.
+[[nodiscard]] std::size_t jobs_without_pool(const Controller& controller);
+
+/// `ok`, `degraded`, `closed`, `paused`, `draining`, `removed`, and why.
 struct PoolStanding {
   std::string state;
   std::string note;

@@ -54,6 +54,12 @@ Task<Result<Node>> Api::list_pools(Call* call) {
   for (const auto& [name, pool] : controller.config().pools) {
     items.push_back(document_of(pool, demand[pool.name], controller, parts_.metrics, now));
   }
+  for (const PoolName& name : removed_pools(controller)) {
+    Pool pool;
+    pool.name = name;
+    pool.max_instances = 0;
+    items.push_back(document_of(pool, {}, controller, parts_.metrics, now));
+  }
   Node document = list_document("muster.pools/1", "pools", std::move(items));
   document.set("usd_today", dollars_node(controller.fleet().usd_spent(now)));
   co_return document;

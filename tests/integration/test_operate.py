@@ -165,6 +165,26 @@ def test_the_configuration_is_reloaded_or_kept(daemon):
     until(lambda: '"limit": 7' in ask(daemon, "pools", "--json"), 5, "the new limit")
 
 
+def test_a_removed_pool_says_what_it_leaves(daemon):
+    running = submit(daemon, "--pool", "other", takes=600)
+    wait_for(daemon, running, "running")
+    waiting = submit(daemon, "--pool", "other")
+    whole = (daemon.folder / "muster.yml").read_text()
+    daemon.configure(whole[:whole.index("  other:\n")])
+    said = ask(daemon, "config", "reload")
+    assert "removed  other" in said
+    assert "machines of removed pools, which end with their jobs: 1 " in said
+    assert "queued jobs that no pool takes: 1 " in said
+    pools = {one["name"]: one for one in json.loads(ask(daemon, "pools", "--json"))["pools"]}
+    assert (pools["other"]["state"], pools["other"]["busy"]) == ("removed", 1)
+    assert "take pool:other from the job's labels, or add pools.other" in ask(daemon, "explain", waiting)
+    ask(daemon, "job", "cancel", running)
+    until(lambda: "other" not in ask(daemon, "pools", "--json"), 30, "the pool to be gone")
+    daemon.configure(whole)
+    ask(daemon, "config", "reload")
+    assert wait_for(daemon, waiting, "finished")["outcome"] == "passed"
+
+
 def test_without_a_daemon_commands_say_so(processes, tmp_path):
     daemon = Daemon(processes, tmp_path / "d")
     daemon.state.mkdir(parents=True)
