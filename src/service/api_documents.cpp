@@ -17,6 +17,18 @@ bool turns_away(WaitCause cause) {
 
 Node millis(Duration time) { return Node::number(std::max<Duration>(time, Duration{}) / 1ms); }
 
+/// Why a queued job waits, in a line; empty before it was planned for.
+std::string wait_text(const Job& job, const Fleet& fleet) {
+  const auto found = fleet.demand().find(key_of(job));
+  if (found == fleet.demand().end()) return {};
+  const Demand& demand = found->second;
+  const auto first = demand.jobs.begin();
+  const bool are_all_coming = demand.coming_count >= static_cast<int>(demand.jobs.size());
+  const bool is_coming =
+      are_all_coming || std::pair(job.queued_at, job.id) < *std::next(first, demand.coming_count);
+  return (is_coming ? demand.coming_reason : demand.reason).text;
+}
+
 }  // namespace
 
 Node time_node(TimePoint at) {
@@ -45,7 +57,7 @@ Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   node.set("outcome", has_ended ? Node::string(to_string(job.outcome)) : Node());
   const bool has_code = job.outcome == JobOutcome::passed || job.outcome == JobOutcome::failed;
   node.set("exit_code", has_code ? Node::number(job.exit_code) : Node());
-  node.set("reason", Node::string(job.reason));
+  node.set("reason", Node::string(is_queued ? wait_text(job, fleet) : job.reason));
   node.set("labels", strings_node(job.labels));
   node.set("repository", Node::string(job.repository)).set("tenant", Node::string(job.tenant));
   node.set("priority", Node::number(job.priority));

@@ -86,6 +86,7 @@ def test_a_paused_pool_outlives_kill_9_and_says_who_and_why(daemon):
     assert "paused" in ask(daemon, "pool", "pause", "plain", "--reason", "image rebuild")
     job = submit(daemon)
     until(lambda: "waiting for its pool" in ask(daemon, "explain", job), 10, "the reason")
+    assert "paused" in ask(daemon, "jobs") and "paused" in state_of(daemon, job)["reason"]
     daemon.stop(signal.SIGKILL)
     daemon.start()
     until(lambda: daemon.said().count("ready") == 2, what="the second daemon")
