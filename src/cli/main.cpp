@@ -105,13 +105,13 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
       command.empty() ? "See muster --help." : fmt::format("See muster help{}.", command);
   if (text.find("required TEXT missing") != std::string::npos)
     text = "an option lacks its value: " + text;
-  const std::size_t colon = text.rfind(": ");
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && colon != std::string::npos) {
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     // Of several, an option is what was misspelled; its value came along.
-    const std::string words = text.substr(colon + 2);
-    const std::size_t option = words.find("--");
-    const std::string word = words.substr(option == std::string::npos ? 0 : option);
-    const std::string first = word.substr(0, word.find_first_of(" ="));
+    const std::vector<std::string> words = app.remaining(true);
+    const auto option = std::find_if(
+        words.begin(), words.end(), [](const std::string& word) { return word.starts_with("--"); });
+    const std::string word = option != words.end() ? *option : words.empty() ? "" : words.front();
+    const std::string first = word.substr(0, word.find('='));
     text = fmt::format("\"{}\" is not known here", first);
     if (const auto near = nearest_name(first, known_words(app))) {
       remedy = fmt::format("Did you mean {}?", *near);

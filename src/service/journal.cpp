@@ -80,8 +80,8 @@ void Journal::note_job(const Job& job, TimePoint now) {
     note_job(before, now);
     return note_job(job, now);
   }
-  std::string what = to_string(job.state);
-  if (job.state == JobState::finished) what = to_string(job.outcome);
+  const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
+  const std::string what = has_ended ? to_string(job.outcome) : to_string(job.state);
   std::string labels;
   if (job.state == JobState::queued) {
     for (const std::string& label : job.labels) labels += (labels.empty() ? "" : ",") + label;

@@ -41,6 +41,14 @@ TEST_F(JournalTest, TellsThatAJobWasQueuedWhichHadAMachineAtOnce) {
   EXPECT_TRUE(told(job(JobState::running, began_ + 1s)).empty());
 }
 
+TEST_F(JournalTest, TellsHowAJobEnded) {
+  Job gone = job(JobState::queued, began_ + 1s);
+  EXPECT_EQ(told(gone), std::vector<std::string>{"queued"});
+  gone.state = JobState::dropped;
+  gone.outcome = JobOutcome::cancelled;
+  EXPECT_EQ(told(gone), std::vector<std::string>{"cancelled"});
+}
+
 TEST_F(JournalTest, TellsNothingAgainThatAProcessBeforeHasTold) {
   FleetSnapshot stored;
   stored.jobs = {job(JobState::running, began_ - 1s)};

@@ -111,11 +111,9 @@ void Metrics::note_job(const Job& job, const Fleet& fleet, TimePoint now) {
       if (waits.size() > kWaitsMax) waits.pop_front();
     }
     parts_["start"].add(now - seen.leased_at);
-  } else if (job.state == JobState::finished) {
+  } else if (job.state == JobState::finished || job.state == JobState::dropped) {
     ++ended_[to_string(job.outcome)];
     if (seen.started_at != TimePoint{}) run_.add(now - seen.started_at);
-  } else if (job.state == JobState::dropped) {
-    ++ended_["dropped"];
   }
 }
 

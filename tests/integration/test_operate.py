@@ -108,6 +108,7 @@ def test_waiting_and_running_jobs_are_cancelled(daemon, processes):
         ask(daemon, "job", "cancel", job, "--reason", "wrong branch")
         ended = wait_for(daemon, job, "finished", "dropped")
         assert ended["outcome"] == "cancelled" and "wrong branch" in ended["reason"]
+    assert ask(daemon, "metrics").count('muster_jobs_ended_total{outcome="cancelled"} 2') == 1
     until(lambda: processes.ledger()["alive"] == 0, 30, "the end of the machine")
     assert daemon.muster("job", "cancel", waiting).returncode == 0  # Again: it stays as it is.
 
