@@ -54,6 +54,26 @@ struct ControllerTest : testing::Test {
     }
     list();
   }
+  /// A stopped instance of the pool `linux`, which keeps one.
+  InstanceId make_stopped() {
+    config.pools["linux"].stopped_count = 1;
+    config.pools["linux"].on_demand = OnDemandRule::only;
+    start();
+    PoolOffers offers;
+    offers.offerings = {{{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
+    controller->apply(PoolResolved{PoolName("linux"), offers}, now);
+    plan();
+    const InstanceId id = answer_launches().at(0);
+    make_ready(id);
+    plan();
+    EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopping);
+    SeenInstance seen;
+    seen.id = id;
+    seen.state = SeenInstance::State::stopped;
+    controller->apply(InstancesListed{{seen}, now}, now);
+    EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+    return id;
+  }
   /// Job j, which the CI server says is ours, and runs there.
   CiJob claim(const InstanceId& id) {
     CiJob job;
@@ -878,23 +898,17 @@ TEST_F(ControllerTest, EndedJobsStayEndedWhateverComesLate) {
   EXPECT_EQ(planned(), 0);
 }
 
+TEST_F(ControllerTest, StoppedInstancesOfARemovedPoolEnd) {
+  const InstanceId id = make_stopped();
+  Config without = config;
+  without.pools.clear();
+  controller->apply(ConfigReplaced{without}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+}
+
 TEST_F(ControllerTest, StoppedInstancesAreStartedBeforeNewOnesAreLaunched) {
-  config.pools["linux"].stopped_count = 1;
-  config.pools["linux"].on_demand = OnDemandRule::only;
-  start();
-  PoolOffers offers;
-  offers.offerings = {{{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
-  controller->apply(PoolResolved{PoolName("linux"), offers}, now);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
-  plan();
-  ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopping);
-  SeenInstance seen;
-  seen.id = id;
-  seen.state = SeenInstance::State::stopped;
-  controller->apply(InstancesListed{{seen}, now}, now);
-  ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  const InstanceId id = make_stopped();
   queue(1);
   plan();
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::starting);

@@ -162,12 +162,13 @@ std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
   }
   const bool is_idle = instance.phase == InstancePhase::idle;
   const bool is_busy = instance.phase == InstancePhase::busy;
-  if (!is_idle && !is_busy) return std::nullopt;
-  const bool is_kept = is_idle && instance.is_protected;  // For as long as people want it.
-  if (is_idle && pool == nullptr) {
+  const bool is_stopped = instance.phase == InstancePhase::stopped;
+  if (!is_idle && !is_busy && !is_stopped) return std::nullopt;
+  const bool is_kept = !is_busy && instance.is_protected;  // For as long as people want it.
+  if (!is_busy && pool == nullptr) {
     return is_kept ? now_ + 1min : end("its pool is no more in the configuration");
   }
-  if (pool == nullptr || pool->max_life == Duration{}) return std::nullopt;
+  if (is_stopped || pool == nullptr || pool->max_life == Duration{}) return std::nullopt;
   const TimePoint due = instance.launched_at + pool->max_life;
   if (now_ < due) return due;
   if (is_idle) return is_kept ? now_ + 1min : end("has reached max_life");

@@ -95,7 +95,8 @@ struct MachineTarget {
   std::string address;
   int port = 22;
   std::string user;
-  Secret private_key;              ///< An `OPENSSH PRIVATE KEY` block.
+  /// `OPENSSH PRIVATE KEY` blocks, tried in this order by each connection.
+  std::vector<Secret> private_keys;
   std::vector<HostKey> host_keys;  ///< Pinned; the machine must show one of them.
 };
 

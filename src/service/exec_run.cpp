@@ -11,6 +11,9 @@
 namespace muster {
 namespace {
 
+// With a machine that does not answer: somebody waits.
+constexpr Duration kPatience = std::chrono::minutes{2};
+
 RunState state_of(StageOutcome outcome) {
   switch (outcome) {
     case StageOutcome::passed: return RunState::passed;
@@ -125,7 +128,8 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
       StoredJournal journal(parts_.runs, request->run);
       StageRunner runner(
           executor_, **machine, *containers, parts_.clock, parts_.observer, journal,
-          [this] { return parts_.launcher.find_end(machine_->instance.id); }, parts_.log);
+          [this] { return parts_.launcher.find_end(machine_->instance.id); }, parts_.log,
+          kPatience);
       std::vector<StepRecord> before;
       if (request->earlier) before = request->earlier->steps;
       Task<Result<StageResult>> running = runner.run(request->stage, std::move(before));

@@ -207,7 +207,7 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
   MachineTarget target;
   target.port = pool.ssh.port;
   target.user = pool.ssh.user;
-  target.private_key = machine.private_key;
+  target.private_keys = {machine.private_key};
   target.host_keys = machine.host_keys;
   CloudInstance instance = machine.instance;
   Duration pause = 30ms;

@@ -105,7 +105,7 @@ Task<Status> MachineKeeper::connect() {
   target.user = of->ssh.user;
   target.host_keys = read_host_keys(at->host_keys);
   const IntentId intent = at->intent;
-  // Its own key once it has one; before that the launch's.
+  // Its own key is tried first once it has one; before that the launch's.
   const bool has_own = !at->host_keys.empty() || at->is_adopted;
   if (target.address.empty()) co_return fail(ErrorKind::unavailable, "it has no address yet");
   if (target.host_keys.empty()) {
@@ -125,17 +125,13 @@ Task<Status> MachineKeeper::connect() {
   }
   host_keys_ = write_host_keys(target.host_keys);
   const MakeKey& make = loop_.options().make_key;
-  Result<std::unique_ptr<Machine>> reached = fail(ErrorKind::unavailable, "");
-  for (const bool uses_own : {has_own, !has_own}) {
-    std::optional<DerivedKey>& key = uses_own ? own_key_ : launch_key_;
-    if (!key) key = uses_own ? machine_key(make, intent, id_) : launch_key(make, intent);
-    target.private_key = key->private_key;
-    Task<Result<std::unique_ptr<Machine>>> connecting =
-        loop_.parts().connector.connect(target, kConnectTimeMax);
-    reached = co_await std::move(connecting);
-    const bool is_other_key = !reached && reached.error().code == "KeyRefused";
-    if (!is_other_key) break;
-  }
+  if (!own_key_) own_key_ = machine_key(make, intent, id_);
+  // Both: the machine is given its own key meanwhile, and the connection may be made again.
+  target.private_keys = {own_key_->private_key, launch_key(make, intent).private_key};
+  if (!has_own) std::swap(target.private_keys.front(), target.private_keys.back());
+  Task<Result<std::unique_ptr<Machine>>> connecting =
+      loop_.parts().connector.connect(target, kConnectTimeMax);
+  Result<std::unique_ptr<Machine>> reached = co_await std::move(connecting);
   if (!reached) co_return tl::unexpected<Error>(reached.error());
   machine_ = std::move(*reached);
   co_return Status();
@@ -146,7 +142,6 @@ Task<Result<bool>> MachineKeeper::make_fit() {
   const Instance* at = instance();
   const Pool* of = pool();
   if (at == nullptr || of == nullptr) co_return fail(ErrorKind::not_found, "its pool is gone");
-  if (!own_key_) own_key_ = machine_key(loop_.options().make_key, at->intent, id_);
   ExecRequest request;
   request.command = fit_command(own_key_->public_line, at->intent);
   const Duration dead_man = of->dead_man;

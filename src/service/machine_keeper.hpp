@@ -53,12 +53,12 @@ class MachineKeeper {
   /// Why the machine is no more; nothing while it is of use.
   Task<std::optional<Error>> find_end();
   [[nodiscard]] Duration time_limit(const Lease& lease) const;
+  [[nodiscard]] Duration lease_patience(const LeaseId& lease) const;
 
   ControlLoop& loop_;
   InstanceId id_;
   Event& changed_;
   std::unique_ptr<Machine> machine_;
-  std::optional<DerivedKey> launch_key_;
   std::optional<DerivedKey> own_key_;
   std::string host_keys_;  ///< By which it was recognised.
   TimePoint wound_at_{};

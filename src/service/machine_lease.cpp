@@ -244,13 +244,17 @@ Task<Result<JobResult>> MachineKeeper::carry_out(LeaseId lease, WorkOrder order)
   co_return co_await std::move(running);
 }
 
+/// A cut connection ends no job: its time limit and the end of its instance do.
+Duration MachineKeeper::lease_patience(const LeaseId& lease) const {
+  return time_limit(*loop_.fleet().find(lease)) + kAfterLimit;
+}
+
 Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order) {
   const Job job = *loop_.fleet().find(loop_.fleet().find(lease)->job);
   const std::unique_ptr<RunObserver> observer = loop_.parts().output.open(job, lease);
   RunObserver* out = observer.get();
   RemoteStep step(*machine_, loop_.parts().clock, job_folder(lease));
-  // A cut connection ends no job: its time limit and the end of its instance do.
-  const Duration patience = time_limit(*loop_.fleet().find(lease)) + kAfterLimit;
+  const Duration patience = lease_patience(lease);
   Task<Status> starting = step.start(order.body.reveal(), patience);
   const Status started = co_await std::move(starting);
   if (!started) co_return tl::unexpected<Error>(started.error());
@@ -269,10 +273,11 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
 Task<Result<JobResult>> MachineKeeper::run_stage(LeaseId lease, WorkOrder order) {
   const Job job = *loop_.fleet().find(loop_.fleet().find(lease)->job);
   const std::unique_ptr<RunObserver> observer = loop_.parts().output.open(job, lease);
-  Task<Result<JobResult>> running = run_stage_work(
-      {loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
-       loop_.parts().clock, *observer, [this] { return find_end(); }, loop_.parts().log},
-      lease, job_folder(lease), std::move(order));
+  Task<Result<JobResult>> running =
+      run_stage_work({loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
+                      loop_.parts().clock, *observer, [this] { return find_end(); },
+                      loop_.parts().log, lease_patience(lease)},
+                     lease, job_folder(lease), std::move(order));
   co_return co_await std::move(running);
 }
 

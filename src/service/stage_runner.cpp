@@ -94,7 +94,7 @@ std::string_view to_string(StepOutcome outcome) {
 
 StageRunner::StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
                          RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
-                         const Log& log)
+                         const Log& log, Duration patience)
     : executor_(std::move(executor)),
       machine_(machine),
       containers_(containers),
@@ -103,6 +103,7 @@ StageRunner::StageRunner(Executor executor, Machine& machine, Containers& contai
       journal_(journal),
       find_end_(std::move(find_end)),
       log_(log),
+      patience_(patience),
       changed_(executor_),
       engine_changed_(executor_) {}
 
@@ -327,7 +328,7 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
     script += "exec docker start --attach " + container + "\n";
   }
   RemoteStep remote(machine_, clock_, folder_of(*step));
-  Task<Status> starting = remote.start(std::move(script), kPatience);
+  Task<Status> starting = remote.start(std::move(script), patience_);
   const Status started = co_await std::move(starting);
   if (!started) co_return tl::unexpected<Error>(started.error());
   const std::string name = step->name;
@@ -339,10 +340,10 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
         const std::string shown = masking->feed(bytes);
         if (!shown.empty()) observer_.step_output(name, shown);
       },
-      kPatience,
+      patience_,
       [this, name](const Error& error) {
         observer_.note(fmt::format("{}: {}; trying again for {}", name, error.message,
-                                   format_duration(kPatience)));
+                                   format_duration(patience_)));
       },
       find_end_);
   Result<int> code = co_await std::move(following);

@@ -52,12 +52,13 @@ class StoredJournal : public StepJournal {
 };
 
 /// Runs a compiled stage on one machine: steps as soon as what they depend on has ended, each at
-/// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it.
+/// most once. Cancelling it leaves the machine as it is; whoever owns the machine ends it. A step
+/// that was started is not given up before its machine has not answered for as long as `patience`.
 class StageRunner {
  public:
   StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
               RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
-              const Log& log);
+              const Log& log, Duration patience);
 
   /// `before` is what the journal has of an earlier part of the same run: steps that ended are not
   /// run again, those that were started are followed. Errors: unavailable (the machine was lost
@@ -103,6 +104,7 @@ class StageRunner {
   StepJournal& journal_;
   RemoteStep::FindEnd find_end_;
   const Log& log_;
+  Duration patience_;
   pipeline::Stage stage_;
   std::vector<std::string> mask_;
   std::set<int> was_running_;

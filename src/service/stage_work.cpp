@@ -76,7 +76,7 @@ Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std:
   const std::unique_ptr<Containers> containers = parts.containers.containers_of(parts.machine);
   PatientJournal journal(parts.runs, parts.clock, run);
   StageRunner runner(parts.executor, parts.machine, *containers, parts.clock, parts.observer,
-                     journal, parts.find_end, parts.log);
+                     journal, parts.find_end, parts.log, parts.patience);
   Task<Result<StageResult>> running = runner.run(std::move(*stage), std::move(*before));
   const Result<StageResult> ended = co_await std::move(running);
   if (!ended) co_return tl::unexpected<Error>(ended.error());

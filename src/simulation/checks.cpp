@@ -199,14 +199,23 @@ void Checks::job_started(const SimHost& host, const std::string& job, const Leas
                                    host.runs.size() - 1));
 }
 
-/// I9: what is told was committed before.
+/// I9: what is told was committed before. I4: none is given up that its machine runs.
 void Checks::job_ended(const std::string& job, const LeaseId& lease, JobOutcome outcome) {
   const auto stored = world_.disk.leases.find(lease);
   const bool is_stored = stored != world_.disk.leases.end() &&
                          stored->second.state == LeaseState::reported &&
                          stored->second.outcome == outcome;
-  if (is_stored) return;
-  world_.violate("I9", fmt::format("the end of job {} was told and is not stored", job));
+  if (!is_stored) {
+    world_.violate("I9", fmt::format("the end of job {} was told and is not stored", job));
+  }
+  if (outcome != JobOutcome::lost) return;
+  const auto host = world_.hosts.find(world_.jobs.at(job).instance);
+  if (host == world_.hosts.end() || host->second.is_broken) return;
+  const auto run = host->second.runs.find("/tmp/muster-" + lease.value());
+  if (run == host->second.runs.end() || run->second.ends_at <= world_.now()) return;
+  const std::string why = stored == world_.disk.leases.end() ? "" : stored->second.reason;
+  world_.violate("I4", fmt::format("job {} is told to be lost, and {} runs it: {}", job,
+                                   host->first.value(), why));
 }
 
 /// I1, I2, I7, I9.

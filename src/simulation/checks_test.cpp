@@ -241,6 +241,22 @@ TEST_F(ChecksTest, I9SeesWhatIsToldBeforeItIsStored) {
   EXPECT_EQ(broken(), "I9");
 }
 
+TEST_F(ChecksTest, I4SeesAJobThatIsGivenUpWhileItRuns) {
+  const InstanceId machine = launch();
+  const LeaseId lease("lea-1");
+  add_job("j1", 10min);
+  world_.jobs["j1"].instance = machine;
+  start(machine, lease, "j1");
+  world_.disk.leases[lease].state = LeaseState::reported;
+  world_.disk.leases[lease].outcome = JobOutcome::lost;
+  world_.hosts.at(machine).is_broken = true;
+  checks_.job_ended("j1", lease, JobOutcome::lost);
+  EXPECT_EQ(broken(), "");
+  world_.hosts.at(machine).is_broken = false;
+  checks_.job_ended("j1", lease, JobOutcome::lost);
+  EXPECT_EQ(broken(), "I4");
+}
+
 TEST_F(ChecksTest, I10SeesWhatIsLeftAtTheEnd) {
   add_job("j1");
   checks_.at_end();

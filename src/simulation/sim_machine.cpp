@@ -30,11 +30,12 @@ Error broken(const char* text) { return {ErrorKind::unavailable, "", text, ""}; 
 /// A step that is followed: quiet until it ends.
 class SimProcess : public RemoteProcess {
  public:
-  SimProcess(SimWorld& world, InstanceId id, std::string folder)
+  SimProcess(SimWorld& world, InstanceId id, std::string folder, std::shared_ptr<bool> is_connected)
       : world_(world),
         link_(world, Link::To::machine),
         id_(std::move(id)),
-        folder_(std::move(folder)) {}
+        folder_(std::move(folder)),
+        is_connected_(std::move(is_connected)) {}
 
   Task<Result<std::optional<ProcessOutput>>> read() override {
     while (true) {
@@ -59,6 +60,7 @@ class SimProcess : public RemoteProcess {
       // Looked at again now and then: the machine may break.
       co_await world_.clock.sleep(std::min<Duration>(rest, 60s));
       if (world_.strikes(46, 0.05)) {
+        *is_connected_ = false;
         co_return tl::unexpected<Error>(broken("the connection was dropped"));
       }
     }
@@ -73,12 +75,16 @@ class SimProcess : public RemoteProcess {
   Link link_;
   InstanceId id_;
   std::string folder_;
+  std::shared_ptr<bool> is_connected_;
 };
 
 class SimMachine : public Machine {
  public:
-  SimMachine(SimWorld& world, InstanceId id)
-      : world_(world), link_(world, Link::To::machine), id_(std::move(id)) {}
+  SimMachine(SimWorld& world, InstanceId id, std::vector<Secret> keys)
+      : world_(world),
+        link_(world, Link::To::machine),
+        id_(std::move(id)),
+        keys_(std::move(keys)) {}
 
   Task<Result<ExecResult>> run(ExecRequest request) override {
     const char* what = request.input.empty() ? "ssh run" : "ssh start";
@@ -88,9 +94,12 @@ class SimMachine : public Machine {
     world_.settle();
     const auto host = world_.hosts.find(id_);
     if (host == world_.hosts.end() || host->second.is_broken || world_.strikes(46, 0.1)) {
+      *is_connected_ = false;
       co_await world_.clock.sleep(3s);
       co_return tl::unexpected<Error>(broken("the connection broke off"));
     }
+    const Status connected = connect_again();
+    if (!connected) co_return tl::unexpected<Error>(connected.error());
     const ExecResult result = execute(host->second, request);
     Task<std::optional<Error>> receiving = link_.receive(what, 5ms);
     const std::optional<Error> lost = co_await std::move(receiving);
@@ -103,11 +112,14 @@ class SimMachine : public Machine {
     const std::optional<Error> unsent = co_await std::move(sending);
     if (unsent) co_return tl::unexpected<Error>(*unsent);
     if (!world_.hosts.contains(id_)) {
+      *is_connected_ = false;
       co_await world_.clock.sleep(3s);
       co_return tl::unexpected<Error>(broken("the connection broke off"));
     }
+    const Status connected = connect_again();
+    if (!connected) co_return tl::unexpected<Error>(connected.error());
     std::unique_ptr<RemoteProcess> process =
-        std::make_unique<SimProcess>(world_, id_, folder_in(request.command));
+        std::make_unique<SimProcess>(world_, id_, folder_in(request.command), is_connected_);
     co_return process;
   }
 
@@ -124,6 +136,15 @@ class SimMachine : public Machine {
   Task<> close() override { co_return; }
 
  private:
+  /// A connection that broke off is made again with the keys that the first was made with.
+  Status connect_again() {
+    if (!*is_connected_ && !world_.lets_in(id_, keys_)) {
+      return fail(ErrorKind::unauthenticated, "the key is refused (simulated)", "", "KeyRefused");
+    }
+    *is_connected_ = true;
+    return {};
+  }
+
   /// What muster's own code has the machine do, recognised by its words.
   ExecResult execute(SimHost& host, const ExecRequest& request) {
     ExecResult result;
@@ -134,6 +155,7 @@ class SimMachine : public Machine {
                          [&](const auto& run) { return run.second.ends_at > world_.now(); });
     };
     if (request.command.find("authorized_keys") != std::string::npos) {
+      change_keys(request.command);
       result.exit.code = host.runs.empty() ? 0 : 7;
     } else if (const std::size_t at = request.command.find(kTimer); at != std::string::npos) {
       const std::size_t end = request.command.find(' ', at + kTimer.size());
@@ -157,9 +179,25 @@ class SimMachine : public Machine {
     return result;
   }
 
+  /// `k='KEY'; … grep -v 'OLD$'`: one key comes, the others of that ending go.
+  void change_keys(const std::string& command) {
+    const auto quoted_after = [&](std::string_view mark) {
+      const std::size_t at = command.find(mark) + mark.size() + 1;
+      return command.substr(at, command.find('\'', at) - at);
+    };
+    const std::string added = quoted_after("k=");
+    std::string ending = quoted_after("grep -v ");
+    ending.pop_back();  // Its `$`.
+    std::set<std::string>& keys = world_.authorized_keys[id_];
+    std::erase_if(keys, [&](const std::string& line) { return line.ends_with(ending); });
+    keys.insert(added);
+  }
+
   SimWorld& world_;
   Link link_;
   InstanceId id_;
+  std::vector<Secret> keys_;
+  std::shared_ptr<bool> is_connected_ = std::make_shared<bool>(true);
 };
 
 /// Jobs of the simulation have no containers.
@@ -202,6 +240,9 @@ Task<Result<std::unique_ptr<Machine>>> SimConnector::connect(MachineTarget targe
     co_await world_.clock.sleep(time_max);
     co_return fail(ErrorKind::timeout, "no answer of SSH (simulated)");
   }
+  if (!world_.lets_in(host->first, target.private_keys)) {
+    co_return fail(ErrorKind::unauthenticated, "the key is refused (simulated)", "", "KeyRefused");
+  }
   if (world_.strikes(46, 0.2)) {
     if (world_.dice().hits(0.05)) {
       co_return fail(ErrorKind::unauthenticated, "another machine answers", "", "HostKeyMismatch");
@@ -212,7 +253,8 @@ Task<Result<std::unique_ptr<Machine>>> SimConnector::connect(MachineTarget targe
   Task<std::optional<Error>> receiving = link_.receive("ssh connect", 20ms);
   const std::optional<Error> lost = co_await std::move(receiving);
   if (lost) co_return tl::unexpected<Error>(*lost);
-  std::unique_ptr<Machine> machine = std::make_unique<SimMachine>(world_, InstanceId(instance->id));
+  std::unique_ptr<Machine> machine = std::make_unique<SimMachine>(world_, InstanceId(instance->id),
+                                                                  std::move(target.private_keys));
   co_return machine;
 }
 

@@ -17,6 +17,12 @@ constexpr double kFirstCrash = 0.05;     // The first times of a day that a poin
 constexpr double kRecoveryCrash = 0.15;  // A point of a process that is just starting.
 constexpr Duration kRecovering = 20s;
 
+/// The public key that user data brings.
+std::string key_in(const std::string& user_data) {
+  const std::size_t at = user_data.find("ssh-ed25519 ");
+  return at == std::string::npos ? "" : user_data.substr(at, user_data.find('\'', at) - at);
+}
+
 /// `shutdown -h +10` of user data and of muster's command.
 Duration timer_in(std::string_view text) {
   constexpr std::string_view kTimer = "shutdown -h +";
@@ -76,6 +82,16 @@ void SimWorld::violate(std::string invariant, std::string text) {
   if (violations.size() < 20) violations.push_back({std::move(invariant), std::move(text), now()});
 }
 
+bool SimWorld::lets_in(const InstanceId& id, const std::vector<Secret>& private_keys) const {
+  const auto known = authorized_keys.find(id);
+  if (known == authorized_keys.end()) return false;
+  return std::any_of(private_keys.begin(), private_keys.end(), [&](const Secret& key) {
+    // The simulated pair of a key: both say whose it is, at their ends.
+    const std::string whose = key.reveal().substr(key.reveal().rfind(' ') + 1);
+    return known->second.contains("ssh-ed25519 AAAA muster:" + whose);
+  });
+}
+
 bool SimWorld::reach(std::string_view what, Point point) {
   const auto which = static_cast<std::size_t>(point);
   auto passes = points_.find(what);
@@ -132,6 +148,8 @@ void SimWorld::settle() {
           const Duration timer = timer_in(instance.user_data);
           host_due_.emplace(host.boots_at, id);
           if (timer != Duration::max()) wind(host, timer);
+          const auto [keys, is_new] = authorized_keys.try_emplace(id);
+          if (is_new) keys->second.insert(key_in(instance.user_data));
           model.machine_running(effect.instance_id, at);
           trace("machine starts", id.value());
           break;

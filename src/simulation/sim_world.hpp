@@ -11,6 +11,7 @@
 
 #include "base/event.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "ec2model/model.hpp"
 #include "fleet/events.hpp"
 #include "ports/fleet_store.hpp"
@@ -125,6 +126,7 @@ class SimWorld {
   std::map<std::string, SimJob> jobs;
   std::map<std::string, SimJob*> current_jobs;  ///< Those that listings show.
   std::map<InstanceId, SimHost> hosts;
+  std::map<InstanceId, std::set<std::string>> authorized_keys;  ///< They outlive a stop.
   std::map<InstanceId, Duration> drilled;  ///< When people have them taken back.
   std::vector<Violation> violations;
   Duration wall_ahead{};               ///< What the process's machine shows beyond the true time.
@@ -196,6 +198,8 @@ class SimWorld {
   /// The machine's timer is set anew.
   void wind(SimHost& host, Duration timer);
   /// A job starts on a machine, or was started there before. The folder is its lease's.
+  /// Whether the machine has the public half of one of the keys.
+  [[nodiscard]] bool lets_in(const InstanceId& id, const std::vector<Secret>& private_keys) const;
   bool start_run(const InstanceId& id, const std::string& folder, const std::string& script);
   Watcher* watcher = nullptr;
 

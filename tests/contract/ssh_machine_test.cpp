@@ -92,7 +92,7 @@ struct SshMachineTest : testing::Test {
   asio::io_context context;
   system::RealClock clock{context.get_executor()};
   ssh::SshConnector connector{context.get_executor(), clock};
-  MachineTarget target{"127.0.0.1", sshd.port, "root", sshd.user_key, {sshd.host_key}};
+  MachineTarget target{"127.0.0.1", sshd.port, "root", {sshd.user_key}, {sshd.host_key}};
 
   void run(Task<> task) {
     context.restart();
@@ -235,12 +235,28 @@ TEST_F(SshMachineTest, TellsAnotherMachineNothing) {
 }
 
 TEST_F(SshMachineTest, SaysWhenItsKeyIsRefused) {
-  target.private_key = wire::ssh_key_of_seed(std::string(32, 'y'), "").private_text;
+  target.private_keys = {wire::ssh_key_of_seed(std::string(32, 'y'), "").private_text};
   run([](SshMachineTest* test) -> Task<> {
     const auto machine = co_await test->connect();
     EXPECT_FALSE(machine.has_value());
     EXPECT_EQ(machine.error().code, "KeyRefused");
   }(this));
+}
+
+TEST_F(SshMachineTest, ConnectsAgainWithTheKeyThatTheMachineWasGivenMeanwhile) {
+  const wire::SshKeyPair other = wire::ssh_key_of_seed(std::string(32, 'o'), "other");
+  target.private_keys = {sshd.user_key, other.private_text};
+  with_machine([&other](SshMachineTest* test, Machine* machine) -> Task<> {
+    ExecRequest request;
+    request.command = "cat > " + test->sshd.folder + "/authorized_keys; kill -9 $PPID";
+    request.input = other.public_line + "\n";
+    static_cast<void>(co_await machine->run(request));
+    request = {};
+    request.command = "echo again";
+    const auto result = co_await machine->run(request);
+    EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().message);
+    if (result) EXPECT_EQ(result->out, "again\n");
+  });
 }
 
 long open_descriptors() {
@@ -268,7 +284,7 @@ TEST_F(SshMachineTest, LeavesNoDescriptorBehindHoweverAConnectionEnds) {
   target.host_keys = {{"ssh-ed25519", wire::ssh_key_of_seed(std::string(32, 'x'), "").public_blob}};
   run(use(this, "true", "HostKeyMismatch"));  // before anything was said,
   target = right;
-  target.private_key = wire::ssh_key_of_seed(std::string(32, 'y'), "").private_text;
+  target.private_keys = {wire::ssh_key_of_seed(std::string(32, 'y'), "").private_text};
   run(use(this, "true", "KeyRefused"));  // and at the door.
   EXPECT_EQ(open_descriptors(), before);
 }

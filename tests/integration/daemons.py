@@ -1,5 +1,6 @@
 """Daemons under test, the jobs that a CI server of ours gives them, and what must be true in the end."""
 
+import json
 import os
 import pathlib
 import random
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from conftest import BIN, PATIENCE, TOP, until
+from conftest import BIN, PATIENCE, TOP, Simulator, until
 
 sys.path.insert(0, str(TOP / "tests" / "ci_server"))
 import ci_server  # noqa: E402
@@ -138,3 +139,41 @@ def chaos(simulator, daemon, ci, kills, seed, forgets=0):
     # Idle ones go by themselves.
     until(lambda: simulator.ledger()["alive"] == 0, 60, "the end of all machines")
     daemon.stop()
+
+
+def outlive_a_cut(tmp_path, seconds):
+    """A job's steps, more at once than a connection has channels, while its machine cannot be reached."""
+    simulator = Simulator()
+    daemon = Daemon(simulator, tmp_path / "d", kind="namespace", idle=0, dead_man="10m")
+    route = None
+    try:
+        steps = "".join(f"- {{name: s{i}, commands: ['echo begins {i}', 'sleep {seconds - 2}', 'echo ends {i}'], "
+                        "depends_on: [first]}\n" for i in range(12))
+        (daemon.folder / ".drone.yml").write_text(
+            "kind: pipeline\ntype: vm\nname: default\nclone: {disable: true}\nsteps:\n"
+            f"- {{name: first, commands: ['true']}}\n{steps}")
+        daemon.start()
+        until(lambda: "ready" in daemon.said(), what="the daemon")
+        job = json.loads(daemon.muster("submit", "--json", "--pool", "plain").stdout)["job"]
+        state = lambda: json.loads(daemon.muster("job", "show", job, "--json").stdout)["job"]  # noqa: E731
+        until(lambda: daemon.muster("logs", job).stdout.count("│ begins") == 12, 30, "the steps to run")
+        route = ["unreachable", f"{machine_address(daemon)}/32"]
+        subprocess.run(["ip", "route", "add", *route], check=True)
+        subprocess.run(["ss", "-K", "dst", machine_address(daemon)], capture_output=True, check=True)
+        time.sleep(seconds)
+        assert state()["state"] == "running", state()
+        subprocess.run(["ip", "route", "del", *route], check=True)
+        route = None
+        until(lambda: state()["state"] == "finished", 60, "the end of the job")
+        assert state()["outcome"] == "passed", state()
+        assert daemon.muster("logs", job).stdout.count("│ ends") == 12
+    finally:
+        if route:
+            subprocess.run(["ip", "route", "del", *route])
+        daemon.stop(signal.SIGKILL)
+        simulator.close()
+
+
+def machine_address(daemon):
+    instances = json.loads(daemon.muster("instances", "--json").stdout)["instances"]
+    return next(one["address"] for one in instances if one["job"])

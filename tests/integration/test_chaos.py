@@ -1,4 +1,5 @@
-"""A hundred kill -9 in one run of two thousand jobs; `make chaos` runs it, CI a tenth (test_daemon.py)."""
+"""What takes minutes: a hundred kill -9 in one run of two thousand jobs (CI has a tenth: test_daemon.py), and a machine
+that nobody reaches. `make chaos` runs it."""
 import os
 import signal
 import sqlite3
@@ -7,7 +8,7 @@ import time
 import pytest
 
 from conftest import Simulator
-from daemons import FAULTS, Daemon, add_jobs, chaos, judge, start_ci
+from daemons import FAULTS, Daemon, add_jobs, chaos, judge, outlive_a_cut, start_ci
 
 pytestmark = pytest.mark.skipif("MUSTER_CHAOS" not in os.environ, reason="make chaos")
 
@@ -71,3 +72,8 @@ def test_survives_a_hundred_kills(tmp_path, forgets):
         daemon.stop(signal.SIGKILL)
         server.shutdown()
         simulator.close()
+
+
+
+def test_a_job_outlives_a_machine_that_nobody_reaches_for_minutes(tmp_path):
+    outlive_a_cut(tmp_path, 150)  # Seconds: more than any call before the job is tried again for.

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from conftest import Simulator, until
-from daemons import FAULTS, Daemon, add_jobs, all_ended, chaos, judge, start_ci
+from daemons import FAULTS, Daemon, add_jobs, all_ended, chaos, judge, outlive_a_cut, start_ci
 
 def test_runs_submitted_pipelines_on_warm_machines(processes, tmp_path):
     daemon = Daemon(processes, tmp_path / "d").start()
@@ -105,3 +105,7 @@ def test_namespace_machines_report_to_the_ci_server(shared, tmp_path):
     finally:
         daemon.stop()
         server.shutdown()
+
+
+def test_a_job_of_many_steps_outlives_a_cut(tmp_path):
+    outlive_a_cut(tmp_path, 6)

@@ -223,24 +223,29 @@ Task<Result<std::shared_ptr<Session>>> Session::connect(Executor executor, Machi
     ssh_disconnect(raw);
     co_return tl::unexpected<Error>(is_known.error());
   }
-  ssh_key read = nullptr;
-  if (ssh_pki_import_privkey_base64(target.private_key.reveal().c_str(), nullptr, nullptr, nullptr,
-                                    &read) != SSH_OK) {
-    co_return fail(ErrorKind::invalid_input, "the private SSH key is not readable",
-                   "It must be an unencrypted OPENSSH PRIVATE KEY block.");
+  for (const Secret& text : target.private_keys) {
+    ssh_key read = nullptr;
+    if (ssh_pki_import_privkey_base64(text.reveal().c_str(), nullptr, nullptr, nullptr, &read) !=
+        SSH_OK) {
+      co_return fail(ErrorKind::invalid_input, "the private SSH key is not readable",
+                     "It must be an unencrypted OPENSSH PRIVATE KEY block.");
+    }
+    const Key key(read);
+    int answer = SSH_AUTH_ERROR;
+    Task<int> authenticating = session->finish([raw, &key, &answer] {
+      answer = ssh_userauth_publickey(raw, nullptr, key.get());
+      return answer == SSH_AUTH_AGAIN ? SSH_AGAIN : SSH_OK;
+    });
+    static_cast<void>(co_await std::move(authenticating));
+    if (answer == SSH_AUTH_SUCCESS) co_return session;
+    // Whatever else went wrong says nothing of the key.
+    if (answer == SSH_AUTH_ERROR || ssh_is_connected(raw) == 0) {
+      co_return session->broken("authenticate");
+    }
   }
-  const Key key(read);
-  Task<int> authenticating = session->finish([raw, &key] {
-    const int rc = ssh_userauth_publickey(raw, nullptr, key.get());
-    return rc == SSH_AUTH_AGAIN ? SSH_AGAIN : rc == SSH_AUTH_SUCCESS ? SSH_OK : SSH_ERROR;
-  });
-  if (co_await std::move(authenticating) != SSH_OK) {
-    if (ssh_is_connected(raw) == 0) co_return session->broken("authenticate");
-    co_return fail(ErrorKind::unauthenticated,
-                   fmt::format("{} refused muster's key for user {}", target.address, target.user),
-                   "Check ssh.user of the pool: it must be a user of the image.", "KeyRefused");
-  }
-  co_return session;
+  co_return fail(ErrorKind::unauthenticated,
+                 fmt::format("{} refused muster's key for user {}", target.address, target.user),
+                 "Check ssh.user of the pool: it must be a user of the image.", "KeyRefused");
 }
 
 }  // namespace muster::ssh
