@@ -106,11 +106,13 @@ int wrong_use(const CLI::App& app, const CLI::ParseError& error) {
   if (text.find("required TEXT missing") != std::string::npos)
     text = "an option lacks its value: " + text;
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    // Of several, an option is what was misspelled; its value came along.
-    const std::vector<std::string> words = app.remaining(true);
+    std::vector<std::string> words = app.remaining(true);
+    std::erase(words, "--");
     const auto option = std::find_if(
         words.begin(), words.end(), [](const std::string& word) { return word.starts_with("--"); });
-    const std::string word = option != words.end() ? *option : words.empty() ? "" : words.front();
+    // In a command, of several an option is what was misspelled; its value came along.
+    const bool is_option = !command.empty() && option != words.end();
+    const std::string word = is_option ? *option : words.empty() ? "" : words.front();
     const std::string first = word.substr(0, word.find('='));
     text = fmt::format("\"{}\" is not known here", first);
     if (const auto near = nearest_name(first, known_words(app))) {

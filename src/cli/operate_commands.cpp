@@ -128,14 +128,15 @@ int run_reload(const Flags& flags) {
       fmt::print("  {:<8} {}\n", what, neutralised(names, false));
     }
     if (is_same) fmt::print("  no pool has changed\n");
+    const bool has_new = !joined(document.find("pools_added")).empty() ||
+                         !joined(document.find("pools_changed")).empty();
+    if (has_new) fmt::print("  whether AWS has what these pools name: muster pools\n");
     const auto note = [&](const char* key, const char* what, const char* command) {
       const std::string count = document.text_at({key});
       if (!count.empty() && count != "0") fmt::print("  {}: {} ({})\n", what, count, command);
     };
-    note("instances_of_removed_pools", "machines of removed pools, which end with their jobs",
-         "muster pools");
+    note("busy_in_removed_pools", "machines of removed pools that still run a job", "muster pools");
     note("jobs_without_pool", "queued jobs that no pool takes", "muster jobs --state queued");
-    if (!is_same) fmt::print("  whether AWS has what they name: muster pools\n");
   });
 }
 

@@ -139,12 +139,12 @@ void check_pool(NodeReader& reader, const Node& node, const std::string& path, c
         fmt::format("is {}, above max_instances ({}).", schedule.idle_count, pool.max_instances),
         "Lower it, or raise max_instances.");
   }
-  if (pool.stopped_count > 0 && pool.on_demand != OnDemandRule::only) {
+  if (pool.stopped_count > 0 && pool.on_demand != OnDemandRule::only && !is_wrong("on_demand")) {
     reader.error(mark_of("stopped"), path + ".stopped",
                  "needs on-demand: EC2 stops no spot machine.",
                  fmt::format("Set {}.on_demand: only, or remove it.", path));
   }
-  if (!pool.private_ip.empty() && pool.max_instances > 1) {
+  if (is_room_known && !pool.private_ip.empty() && pool.max_instances > 1) {
     reader.error(mark_of("private_ip"), path + ".private_ip", "fits one machine only.",
                  fmt::format("Set {}.max_instances to 1, or remove it.", path));
   }
@@ -329,7 +329,8 @@ void check_budget(NodeReader& reader, const Node& node, const std::string& path,
   const Node* limits = node.find("limits");
   if (limits == nullptr || config.limits.usd_per_day.empty()) return;
   for (const auto& [name, pool] : config.pools) {
-    if (pool.on_demand == OnDemandRule::never) continue;
+    const bool may_launch = pool.on_demand != OnDemandRule::never;
+    if (!may_launch || reader.is_wrong(fmt::format("pools.{}.on_demand", name))) continue;
     for (const std::string& type : pool.types) {
       if (config.prices.contains(type)) continue;
       reader.error(

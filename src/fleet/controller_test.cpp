@@ -317,9 +317,15 @@ TEST_F(ControllerTest, SaysWhyNothingFits) {
   EXPECT_NE(change_of("ci/j0").find("the labels [windows]"), std::string::npos);
   queue(1, "k", {"pool:gone", "linux"});
   plan();
-  EXPECT_NE(change_of("ci/k0").find("take pool:gone from"), std::string::npos)
+  EXPECT_NE(change_of("ci/k0").find("or add pools.gone to"), std::string::npos)
       << change_of("ci/k0");
-  EXPECT_NE(change_of("ci/k0").find("add pools.gone in"), std::string::npos);
+  queue(1, "l", {"pool:linux", "gpu"});
+  plan();
+  EXPECT_NE(change_of("ci/l0").find("add [gpu] to pools.linux.labels"), std::string::npos);
+  queue(1, "m", {"linux", "size:huge"});
+  plan();
+  EXPECT_NE(change_of("ci/m0").find("add the size of [size:huge] to pools.linux"),
+            std::string::npos);
 }
 
 TEST_F(ControllerTest, GoesToTheNextOfferingAtOnceAndToOnDemandLast) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/nearest.hpp"
 #include "fleet/labels.hpp"
 
 namespace muster {
@@ -61,35 +62,66 @@ std::string_view words_of(WaitCause cause) {
   return "waiting";
 }
 
-/// What gives the job a pool. `pool:` and `size:` are no labels that a pool is given.
-std::string change_for_labels(const Config& config, const Job& job) {
-  for (const std::string& label : job.labels) {
-    const bool is_known =
-        std::any_of(config.pools.begin(), config.pools.end(),
-                    [&](const auto& one) { return has_label(one.second, label); });
-    if (is_known) continue;
-    const bool is_pool = label.starts_with("pool:");
-    if (!is_pool && !label.starts_with("size:")) continue;
-    const std::string name = label.substr(5);
-    const std::string addition =
-        is_pool ? "pools." + name : fmt::format("{} to the sizes of a pool", name);
-    return fmt::format(
-        "take {} from the job's labels, or add {} in muster.yml; then: muster config reload", label,
-        addition);
+/// Why no pool takes a job, and what would change that.
+struct Misfit {
+  std::string text;
+  std::string change;
+};
+
+constexpr std::string_view kThenReload = "; then: muster config reload";
+
+/// Of the pools, or of the only one that the job's labels name.
+Misfit misfit_of(const Config& config, const Job& job) {
+  const std::optional<std::string> named = named_pool(job.labels);
+  std::vector<std::string> names;
+  const Pool* nearest = nullptr;
+  std::vector<std::string> fewest;
+  for (const auto& [name, pool] : config.pools) {
+    names.push_back(name);
+    if (named && !has_label(pool, pool_label(*named))) continue;
+    std::vector<std::string> lacks;
+    for (const std::string& label : job.labels) {
+      if (!has_label(pool, label)) lacks.push_back(label);
+    }
+    if (nearest != nullptr && lacks.size() >= fewest.size()) continue;
+    nearest = &pool;
+    fewest = std::move(lacks);
   }
-  std::vector<std::string> plain = job.labels;
-  std::erase_if(plain, [](const std::string& label) {
-    return label.starts_with("pool:") || label.starts_with("size:");
-  });
-  return fmt::format("give a pool of muster.yml the labels [{}], then: muster config reload",
-                     join_labels(plain));
+  if (names.empty())
+    return {"there are no pools", fmt::format("add one to muster.yml{}", kThenReload)};
+  if (nearest == nullptr) {
+    const auto near = nearest_name(*named, names);
+    const std::string what = fmt::format("there is no pool {}", *named);
+    return {near ? fmt::format("{}; did it mean {}?", what, *near) : what,
+            fmt::format("change the job's label {}, or add pools.{} to muster.yml{}",
+                        pool_label(*named), *named, kThenReload)};
+  }
+  const std::string pool = nearest->name.value();
+  if (fewest.empty()) {
+    return {fmt::format("pool {} takes only jobs with exactly its labels", pool),
+            fmt::format("give the job the labels [{}], or set pools.{}.match: subset{}",
+                        join_labels(nearest->labels), pool, kThenReload)};
+  }
+  const std::string text =
+      fmt::format("pool {} is nearest and lacks [{}]", pool, join_labels(fewest));
+  const std::vector<std::string> plain = plain_labels(fewest);
+  if (plain.empty()) {
+    return {text, fmt::format("add the size of [{}] to pools.{}.sizes{}", join_labels(fewest), pool,
+                              kThenReload)};
+  }
+  if (named) {
+    return {text,
+            fmt::format("add [{}] to pools.{}.labels{}", join_labels(plain), pool, kThenReload)};
+  }
+  return {text, fmt::format("give a pool of muster.yml the labels [{}]{}",
+                            join_labels(plain_labels(job.labels)), kThenReload)};
 }
 
 /// The command, or the key of muster.yml, that would end it.
 std::string change_for(const WaitReason& reason, const Config& config, const Job& job) {
   const std::string& pool = reason.pool;
   switch (reason.cause) {
-    case WaitCause::no_pool: return change_for_labels(config, job);
+    case WaitCause::no_pool: return misfit_of(config, job).change;
     case WaitCause::pool_limit:
       return fmt::format("raise pools.{}.max_instances, then: muster config reload", pool);
     case WaitCause::growth_limit:
@@ -173,24 +205,6 @@ const Demand::Key* served_first(const Controller& controller, const Job& job,
   return nullptr;
 }
 
-/// Labels that no pool has at all, or else those that the nearest pool lacks.
-std::string missing_labels(const Config& config, const Job& job) {
-  const std::string* nearest = nullptr;
-  std::vector<std::string> fewest = job.labels;
-  for (const auto& [name, pool] : config.pools) {
-    std::vector<std::string> lacks;
-    for (const std::string& label : job.labels) {
-      if (!has_label(pool, label)) lacks.push_back(label);
-    }
-    if (nearest != nullptr && lacks.size() >= fewest.size()) continue;
-    nearest = &name;
-    fewest = lacks;
-  }
-  if (nearest == nullptr) return "there are no pools";
-  if (fewest.empty()) return fmt::format("pool {} wants its labels exactly", *nearest);
-  return fmt::format("pool {} is nearest and lacks [{}]", *nearest, join_labels(fewest));
-}
-
 void explain_waiting(const Controller& controller, const Job& job, TimePoint now,
                      Explanation& out) {
   const Fleet& fleet = controller.fleet();
@@ -249,7 +263,7 @@ void explain_waiting(const Controller& controller, const Job& job, TimePoint now
     reason.cause = WaitCause::circuit_open;
     out.change = change_for(reason, controller.config(), job);
   }
-  if (reason.cause == WaitCause::no_pool) text += "; " + missing_labels(controller.config(), job);
+  if (reason.cause == WaitCause::no_pool) text += "; " + misfit_of(controller.config(), job).text;
   const Demand::Key* first =
       waits_for_room(reason.cause) ? served_first(controller, job, reason.pool) : nullptr;
   if (first != nullptr) {

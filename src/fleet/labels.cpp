@@ -42,11 +42,28 @@ bool matches_labels(const Pool& pool, const std::vector<std::string>& wanted) {
     if (offer == Offer::none) return false;
     if (offer == Offer::label) ++plain;
   }
-  return pool.match == LabelMatch::subset || plain == offered.size();
+  // Who names the pool means it.
+  return pool.match == LabelMatch::subset || named_pool(wanted) || plain == offered.size();
 }
 
 bool has_label(const Pool& pool, const std::string& label) {
   return offer_of(pool, normal_labels(pool.labels), label) != Offer::none;
+}
+
+std::string pool_label(const std::string& name) { return std::string(kPool) + name; }
+
+std::optional<std::string> named_pool(const std::vector<std::string>& labels) {
+  for (const std::string& label : labels) {
+    if (label.starts_with(kPool)) return label.substr(kPool.size());
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> plain_labels(std::vector<std::string> labels) {
+  std::erase_if(labels, [](const std::string& label) {
+    return label.starts_with(kPool) || label.starts_with(kSize);
+  });
+  return labels;
 }
 
 std::optional<std::string> type_of_size(const Pool& pool, const std::vector<std::string>& wanted) {

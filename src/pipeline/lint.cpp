@@ -73,9 +73,8 @@ class Linter {
       error(step, "image", "linter: invalid or missing image", "Name an image, or use type vm.");
     }
     const bool does_nothing = step.commands.empty() && step.image.empty();
-    if (does_nothing) {
-      error(step, "", is_exec ? "has no commands." : "has neither commands nor an image.",
-            "Give it something to do.");
+    if (does_nothing && !is_exec) {
+      error(step, "", "has neither commands nor an image.", "Give it something to do.");
     }
     if (step.is_service && step.image.empty()) {
       error(step, "", "has no image.", "Name an image, or make it a step with detach: true.");

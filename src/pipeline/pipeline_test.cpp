@@ -194,7 +194,6 @@ TEST(Lint, UsesDronesTexts) {
                   "linter: invalid volume name: workspace"));
   EXPECT_TRUE(has("-\n", "Linter: detected nil step"));
   EXPECT_FALSE(complaints("kind: pipeline\ntype: exec\nsteps: [{name: a, image: b}]\n").empty());
-  EXPECT_FALSE(complaints("kind: pipeline\ntype: exec\nsteps: [{name: a}]\n").empty());
   EXPECT_FALSE(
       complaints("kind: pipeline\ntype: docker\nsteps: [{name: a, commands: [b]}]\n").empty());
 }

@@ -108,6 +108,8 @@ Task<Result<Node>> Api::show_status(Call* call) {
     const TimePoint now = loop.parts().clock.now();
     ++pools[standing_of(pool, demand[pool.name], loop.controller(), now).state];
   }
+  const std::size_t removed = removed_pools(loop.controller()).size();
+  if (removed > 0) pools["removed"] = static_cast<long>(removed);
   Node states = Node::mapping();
   for (const auto& [state, count] : pools) states.set(state, Node::number(count));
   document.set("pools", std::move(states));
@@ -127,12 +129,7 @@ Task<Result<Node>> Api::reload(Call* call) {
   if (!document) co_return document;
   const Controller& controller = parts_.loop.controller();
   add_differences(*document, before, controller.config().pools);
-  const std::set<PoolName> removed = removed_pools(controller);
-  const auto& instances = controller.fleet().instances();
-  const auto left = std::count_if(instances.begin(), instances.end(), [&](const auto& one) {
-    return one.second.phase != InstancePhase::gone && removed.contains(one.second.pool);
-  });
-  document->set("instances_of_removed_pools", Node::number(static_cast<long long>(left)));
+  document->set("busy_in_removed_pools", Node::number(busy_in_removed_pools(controller)));
   document->set("jobs_without_pool",
                 Node::number(static_cast<long long>(jobs_without_pool(controller))));
   co_return document;

@@ -17,18 +17,6 @@ bool turns_away(WaitCause cause) {
 
 Node millis(Duration time) { return Node::number(std::max<Duration>(time, Duration{}) / 1ms); }
 
-/// Why a queued job waits, in a line; empty before it was planned for.
-std::string wait_text(const Job& job, const Fleet& fleet) {
-  const auto found = fleet.demand().find(key_of(job));
-  if (found == fleet.demand().end()) return {};
-  const Demand& demand = found->second;
-  const auto first = demand.jobs.begin();
-  const bool are_all_coming = demand.coming_count >= static_cast<int>(demand.jobs.size());
-  const bool is_coming =
-      are_all_coming || std::pair(job.queued_at, job.id) < *std::next(first, demand.coming_count);
-  return (is_coming ? demand.coming_reason : demand.reason).text;
-}
-
 }  // namespace
 
 Node time_node(TimePoint at) {
@@ -47,7 +35,19 @@ Node strings_node(const std::vector<std::string>& texts) {
   return node;
 }
 
-Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
+std::string WaitTexts::of(const Job& job) {
+  const auto found = fleet_.demand().find(key_of(job));
+  if (found == fleet_.demand().end()) return {};
+  const Demand& demand = found->second;
+  const bool are_all_coming = demand.coming_count >= static_cast<int>(demand.jobs.size());
+  if (are_all_coming) return demand.coming_reason.text;
+  const auto [first, is_new] = blocked_.try_emplace(&demand);
+  if (is_new) first->second = *std::next(demand.jobs.begin(), demand.coming_count);
+  const bool is_coming = std::pair(job.queued_at, job.id) < first->second;
+  return (is_coming ? demand.coming_reason : demand.reason).text;
+}
+
+Node document_of(const Job& job, const Fleet& fleet, WaitTexts& waits, TimePoint now) {
   const Lease* lease = fleet.find(job.lease);
   const bool is_queued = job.state == JobState::queued && lease == nullptr;
   const bool has_ended = job.state == JobState::finished || job.state == JobState::dropped;
@@ -57,7 +57,7 @@ Node document_of(const Job& job, const Fleet& fleet, TimePoint now) {
   node.set("outcome", has_ended ? Node::string(to_string(job.outcome)) : Node());
   const bool has_code = job.outcome == JobOutcome::passed || job.outcome == JobOutcome::failed;
   node.set("exit_code", has_code ? Node::number(job.exit_code) : Node());
-  node.set("reason", Node::string(is_queued ? wait_text(job, fleet) : job.reason));
+  node.set("reason", Node::string(is_queued ? waits.of(job) : job.reason));
   node.set("labels", strings_node(job.labels));
   node.set("repository", Node::string(job.repository)).set("tenant", Node::string(job.tenant));
   node.set("priority", Node::number(job.priority));
@@ -160,13 +160,20 @@ std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller) {
   return found;
 }
 
-std::set<PoolName> removed_pools(const Controller& controller) {
-  std::set<PoolName> names;
-  for (const auto& [id, instance] : controller.fleet().instances()) {
-    const bool is_there = instance.phase != InstancePhase::gone;
-    if (is_there && controller.find_pool(instance.pool) == nullptr) names.insert(instance.pool);
+std::map<PoolName, int> removed_pools(const Controller& controller) {
+  std::map<PoolName, int> busy;
+  for (const auto& [at, supply] : controller.fleet().supply()) {
+    const bool is_empty = supply.live() == 0 && supply.stopped.empty();
+    if (is_empty || at.pool.empty() || controller.find_pool(at.pool) != nullptr) continue;
+    busy[at.pool] += supply.busy;
   }
-  return names;
+  return busy;
+}
+
+int busy_in_removed_pools(const Controller& controller) {
+  int count = 0;
+  for (const auto& [name, busy] : removed_pools(controller)) count += busy;
+  return count;
 }
 
 std::size_t jobs_without_pool(const Controller& controller) {
@@ -181,7 +188,9 @@ PoolStanding standing_of(const Pool& pool, const PoolDemand& demand, const Contr
                          TimePoint now) {
   const Fleet& fleet = controller.fleet();
   if (controller.find_pool(pool.name) == nullptr) {
-    return {"removed", "muster.yml has it no more; its machines end with their jobs"};
+    return {"removed",
+            "muster.yml has it no more: idle machines end, busy ones after their job; protected "
+            "ones stay"};
   }
   const PoolMode mode = fleet.mode_of(pool.name);
   if (mode != PoolMode::open) {

@@ -14,7 +14,19 @@
 
 namespace muster {
 
-[[nodiscard]] Node document_of(const Job& job, const Fleet& fleet, TimePoint now);
+/// Why queued jobs wait, in a line each; empty before a job was planned for. `explain` says more.
+class WaitTexts {
+ public:
+  explicit WaitTexts(const Fleet& fleet) : fleet_(fleet) {}
+  [[nodiscard]] std::string of(const Job& job);
+
+ private:
+  const Fleet& fleet_;
+  /// Of each group the first that counts on no instance.
+  std::map<const Demand*, std::pair<TimePoint, JobId>> blocked_;
+};
+
+[[nodiscard]] Node document_of(const Job& job, const Fleet& fleet, WaitTexts& waits, TimePoint now);
 [[nodiscard]] Node document_of(const Instance& instance, const Fleet& fleet, TimePoint now);
 [[nodiscard]] Node document_of(const Explanation& explanation);
 [[nodiscard]] Node document_of(const JournalEntry& entry);
@@ -28,8 +40,10 @@ struct PoolDemand {
 };
 [[nodiscard]] std::map<PoolName, PoolDemand> demand_by_pool(const Controller& controller);
 
-/// Pools that instances are of and the configuration has no more.
-[[nodiscard]] std::set<PoolName> removed_pools(const Controller& controller);
+/// Pools that have instances, or launches on their way, and that the configuration has no more;
+/// how many of their instances run a job.
+[[nodiscard]] std::map<PoolName, int> removed_pools(const Controller& controller);
+[[nodiscard]] int busy_in_removed_pools(const Controller& controller);
 /// Queued jobs that no pool takes.
 [[nodiscard]] std::size_t jobs_without_pool(const Controller& controller);
 

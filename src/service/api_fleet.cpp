@@ -38,6 +38,10 @@ Result<InstanceId> Api::find_instance(const std::string& id) const {
 }
 
 tl::unexpected<Error> Api::no_such_pool(const std::string& name) const {
+  if (removed_pools(parts_.loop.controller()).contains(PoolName(name))) {
+    return fail(ErrorKind::not_found, fmt::format("pool {} was removed from muster.yml", name),
+                "Its machines end by themselves; muster instance terminate ends one now.");
+  }
   std::vector<std::string> names;
   for (const auto& [one, pool] : parts_.loop.controller().config().pools) names.push_back(one);
   const auto near = nearest_name(name, names);
@@ -54,7 +58,7 @@ Task<Result<Node>> Api::list_pools(Call* call) {
   for (const auto& [name, pool] : controller.config().pools) {
     items.push_back(document_of(pool, demand[pool.name], controller, parts_.metrics, now));
   }
-  for (const PoolName& name : removed_pools(controller)) {
+  for (const auto& [name, busy] : removed_pools(controller)) {
     Pool pool;
     pool.name = name;
     pool.max_instances = 0;
@@ -208,7 +212,14 @@ Task<Result<Node>> Api::show_ssh(Call* call) {
   if (!id) co_return tl::unexpected<Error>(id.error());
   const Instance& instance = *parts_.loop.fleet().find(*id);
   const Pool* pool = parts_.loop.controller().find_pool(instance.pool);
-  if (pool == nullptr || instance.host_keys.empty() || instance.address.empty()) {
+  if (pool == nullptr) {
+    co_return fail(ErrorKind::conflict,
+                   fmt::format("the pool {} of {} was removed from muster.yml, and with it how to "
+                               "reach its machines",
+                               instance.pool.value(), id->value()),
+                   "Put the pool back, and reload.");
+  }
+  if (instance.host_keys.empty() || instance.address.empty()) {
     co_return fail(
         ErrorKind::conflict,
         fmt::format("{} is {}: nobody has been on it yet", id->value(), to_string(instance.phase)),

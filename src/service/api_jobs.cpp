@@ -82,8 +82,9 @@ Task<Result<Node>> Api::list_jobs(Call* call) {
   // The youngest are what people look for.
   const std::size_t first = found.size() - std::min(found.size(), static_cast<std::size_t>(*limit));
   std::vector<Node> items;
+  WaitTexts waits(fleet);
   for (std::size_t i = first; i < found.size(); ++i) {
-    items.push_back(document_of(*found[i], fleet, now));
+    items.push_back(document_of(*found[i], fleet, waits, now));
   }
   Node document = list_document("muster.jobs/1", "jobs", std::move(items));
   document.set("left_out", Node::number(static_cast<long long>(first)));
@@ -96,7 +97,8 @@ Task<Result<Node>> Api::show_job(Call* call) {
   const Fleet& fleet = parts_.loop.fleet();
   Node document = Node::mapping();
   document.set("schema", Node::string("muster.job/1"));
-  document.set("job", document_of(*fleet.find(*id), fleet, parts_.loop.parts().clock.now()));
+  WaitTexts waits(fleet);
+  document.set("job", document_of(*fleet.find(*id), fleet, waits, parts_.loop.parts().clock.now()));
   co_return document;
 }
 
@@ -108,7 +110,8 @@ Task<Result<Node>> Api::explain_job(Call* call) {
   const Job& job = *controller.fleet().find(*id);
   Node document = Node::mapping();
   document.set("schema", Node::string("muster.explanation/1"));
-  document.set("job", document_of(job, controller.fleet(), now));
+  WaitTexts waits(controller.fleet());
+  document.set("job", document_of(job, controller.fleet(), waits, now));
   document.set("explanation", document_of(explain(controller, job, now)));
   co_return document;
 }
@@ -126,7 +129,8 @@ Task<Result<Node>> Api::list_steps(Call* call) {
   }
   const Fleet& fleet = parts_.loop.fleet();
   Node document = list_document("muster.steps/1", "steps", std::move(items));
-  document.set("job", document_of(*fleet.find(*id), fleet, parts_.loop.parts().clock.now()));
+  WaitTexts waits(fleet);
+  document.set("job", document_of(*fleet.find(*id), fleet, waits, parts_.loop.parts().clock.now()));
   co_return document;
 }
 

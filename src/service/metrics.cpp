@@ -113,7 +113,8 @@ void Metrics::note_job(const Job& job, const Fleet& fleet, TimePoint now) {
     parts_["start"].add(now - seen.leased_at);
   } else if (job.state == JobState::finished || job.state == JobState::dropped) {
     ++ended_[to_string(job.outcome)];
-    if (seen.started_at != TimePoint{}) run_.add(now - seen.started_at);
+    const bool has_run = job.state == JobState::finished && seen.started_at != TimePoint{};
+    if (has_run) run_.add(now - seen.started_at);
   }
 }
 

@@ -78,20 +78,6 @@ bool is_latest(const std::string& image) {
 
 }  // namespace
 
-std::string_view to_string(StepOutcome outcome) {
-  switch (outcome) {
-    case StepOutcome::passed: return "passed";
-    case StepOutcome::failed: return "failed";
-    case StepOutcome::ignored: return "ignored";
-    case StepOutcome::skipped: return "skipped";
-    case StepOutcome::killed: return "killed";
-    case StepOutcome::errored: return "errored";
-    case StepOutcome::detached: return "detached";
-    case StepOutcome::not_started: return "not-started";
-  }
-  return "";
-}
-
 StageRunner::StageRunner(Executor executor, Machine& machine, Containers& containers, Clock& clock,
                          RunObserver& observer, StepJournal& journal, RemoteStep::FindEnd find_end,
                          const Log& log, Duration patience)

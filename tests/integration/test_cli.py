@@ -25,7 +25,7 @@ def test_help_is_the_same_by_every_way(command):
 
 
 @pytest.mark.parametrize("words,near", [(["exce"], "exec"), (["exec", "--pol", "x"], "--pool"), (["config", "chek"], "check"),
-                                        (["help", "exce"], "exec"), (["log", "x"], "logs")])
+                                        (["help", "exce"], "exec"), (["log", "x"], "logs"), (["exce", "--pool", "x"], "exec")])
 def test_a_typo_gets_the_nearest_name(words, near):
     done = run(*words)
     assert done.returncode == 2 and f"Did you mean {near}?" in done.stderr and not done.stdout

@@ -108,7 +108,7 @@ def test_waiting_and_running_jobs_are_cancelled(daemon, processes):
         ask(daemon, "job", "cancel", job, "--reason", "wrong branch")
         ended = wait_for(daemon, job, "finished", "dropped")
         assert ended["outcome"] == "cancelled" and "wrong branch" in ended["reason"]
-    assert ask(daemon, "metrics").count('muster_jobs_ended_total{outcome="cancelled"} 2') == 1
+    until(lambda: 'muster_jobs_ended_total{outcome="cancelled"} 2' in ask(daemon, "metrics"), 10, "both to be counted")
     until(lambda: processes.ledger()["alive"] == 0, 30, "the end of the machine")
     assert daemon.muster("job", "cancel", waiting).returncode == 0  # Again: it stays as it is.
 
@@ -175,11 +175,13 @@ def test_a_removed_pool_says_what_it_leaves(daemon):
     daemon.configure(whole[:whole.index("  other:\n")])
     said = ask(daemon, "config", "reload")
     assert "removed  other" in said
-    assert "machines of removed pools, which end with their jobs: 1 " in said
+    assert "machines of removed pools that still run a job: 1 " in said
     assert "queued jobs that no pool takes: 1 " in said
     pools = {one["name"]: one for one in json.loads(ask(daemon, "pools", "--json"))["pools"]}
     assert (pools["other"]["state"], pools["other"]["busy"]) == ("removed", 1)
-    assert "take pool:other from the job's labels, or add pools.other" in ask(daemon, "explain", waiting)
+    assert "1 removed" in ask(daemon, "status")
+    assert "was removed from muster.yml" in ask(daemon, "pool", "pause", "other", code=2)
+    assert "change the job's label pool:other, or add pools.other" in ask(daemon, "explain", waiting)
     ask(daemon, "job", "cancel", running)
     until(lambda: "other" not in ask(daemon, "pools", "--json"), 30, "the pool to be gone")
     daemon.configure(whole)

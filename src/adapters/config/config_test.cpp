@@ -42,6 +42,7 @@ TEST(ReadConfig, NothingFollowsFromAValueThatCannotBeRead) {
   const std::string pool = "pools:\n  a:\n    image: i\n    types: [t3.large]\n";
   EXPECT_EQ(problems(pool + "    idle: {count: 3}\n    max_instances: fuor\n").size(), 1U);
   EXPECT_EQ(problems(pool + "    idle: {count: 3}\n    max_instances: 2\n").size(), 1U);
+  EXPECT_EQ(problems(pool + "    stopped: 2\n    on_demand: olny\n").size(), 1U);
   EXPECT_EQ(problems(pool + "    dead_man: soon\n    boot_timeout: 20m\n").size(), 1U);
 }
 
