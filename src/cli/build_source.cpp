@@ -136,6 +136,24 @@ pipeline::CompileOptions compile_options(const BuildSource& build, const BuildFl
   return options;
 }
 
+Status obey_pool(const Pool& pool, const pipeline::Pipeline& pipeline,
+                 pipeline::CompileOptions& options) {
+  if (pool.privileged) return {};
+  options.is_privileged = false;
+  for (const auto* steps : {&pipeline.services, &pipeline.steps}) {
+    const auto found = std::find_if(steps->begin(), steps->end(),
+                                    [](const pipeline::Step& step) { return step.is_privileged; });
+    if (found == steps->end()) continue;
+    return fail(
+        ErrorKind::invalid_input,
+        fmt::format("step {} asks for privileged, and pool {} forbids it", found->name,
+                    pool.name.value()),
+        fmt::format("Set pools.{}.privileged: true, or name another pool.", pool.name.value()),
+        "E0301");
+  }
+  return {};
+}
+
 Result<BuildSource> load_build(const BuildFlags& flags, const std::string& root) {
   if (!is_event(flags.event)) {
     return fail(ErrorKind::invalid_input, fmt::format("--event \"{}\" is no event", flags.event),

@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "cli/commands.hpp"
+#include "fleet/pool.hpp"
 #include "pipeline/model.hpp"
 #include "pipeline/stage.hpp"
 
@@ -26,6 +27,10 @@ struct BuildSource {
                                                        const BuildFlags& flags,
                                                        const std::string& root,
                                                        const std::string& id);
+
+/// Makes no container privileged if the pool forbids it. Errors: a step asks for it, code E0301.
+[[nodiscard]] Status obey_pool(const Pool& pool, const pipeline::Pipeline& pipeline,
+                               pipeline::CompileOptions& options);
 
 /// Reads the pipeline and takes a snapshot of the repository. `root` is where the machine will
 /// keep the stage. Errors: those of load_pipeline and of git.

@@ -78,8 +78,8 @@ constexpr std::array<ErrorPage, 42> kPages{{
      "The message has EC2's reason; CloudTrail shows who asked for it.",
      "Run the pipeline again; on_demand: only keeps EC2 from taking machines back."},
     {"E0425", "The machine cannot be reached any more",
-     "The connection was lost during a step and could not be made again for two minutes; EC2 says "
-     "the machine runs.",
+     "The connection was lost during a step and could not be made again: muster exec tries for two "
+     "minutes, the daemon for as long as the job may take. EC2 says the machine runs.",
      "aws ec2 get-console-output --latest --instance-id ID; the route to it",
      "Run the pipeline again; a machine out of memory or without network needs another type or "
      "image."},

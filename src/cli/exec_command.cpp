@@ -66,18 +66,8 @@ Result<Plan> make_plan(const CommonFlags& common, const ExecFlags& flags, Random
   plan.request.run = RunId("run-" + id);
   build->metadata.machine = pool->name.value();
   pipeline::CompileOptions options = compile_options(*build, flags.build, root, id);
-  options.is_privileged = options.is_privileged && pool->privileged;
-  for (const auto* steps : {&build->pipeline.services, &build->pipeline.steps}) {
-    const auto found = std::find_if(steps->begin(), steps->end(),
-                                    [](const pipeline::Step& step) { return step.is_privileged; });
-    if (pool->privileged || found == steps->end()) continue;
-    return fail(
-        ErrorKind::invalid_input,
-        fmt::format("step {} asks for privileged, and pool {} forbids it", found->name,
-                    pool->name.value()),
-        fmt::format("Set pools.{}.privileged: true, or name another pool.", pool->name.value()),
-        "E0301");
-  }
+  const Status fine = obey_pool(*pool, build->pipeline, options);
+  if (!fine) return tl::unexpected<Error>(fine.error());
   options.time_max = *time_max;
   plan.request.stage = pipeline::compile(build->pipeline, build->metadata, options);
   plan.request.pool = std::move(*pool);

@@ -69,7 +69,6 @@ Result<Submission> make_submission(const CommonFlags& common, const SubmitFlags&
   Result<BuildSource> build = load_build(flags.build, root);
   if (!build) return tl::unexpected<Error>(build.error());
   out.job.labels = flags.labels;
-  bool is_privileged = true;
   if (flags.labels.empty()) {
     const Result<Pool> pool = choose_pool(*config, flags.pool, build->pipeline);
     if (!pool) return tl::unexpected<Error>(pool.error());
@@ -79,13 +78,18 @@ Result<Submission> make_submission(const CommonFlags& common, const SubmitFlags&
                   "Name a pool with --pool, or run it with muster exec.", "E0603");
     }
     out.job.labels = {"pool:" + pool->name.value()};
-    is_privileged = pool->privileged;
+    build->metadata.machine = pool->name.value();
   }
   if (Status fine = check_labels(*config, out.job.labels); !fine) {
     return tl::unexpected<Error>(fine.error());
   }
   pipeline::CompileOptions options = compile_options(*build, flags.build, root, out.job.id);
-  options.is_privileged = options.is_privileged && is_privileged;
+  for (const auto& [name, pool] : config->pools) {
+    // Any of those that match may get it.
+    if (!matches_labels(pool, normal_labels(out.job.labels))) continue;
+    const Status fine = obey_pool(pool, build->pipeline, options);
+    if (!fine) return tl::unexpected<Error>(fine.error());
+  }
   options.time_max = *time_max;
   const pipeline::Stage stage = pipeline::compile(build->pipeline, build->metadata, options);
   out.job.repository = build->metadata.slug();

@@ -444,7 +444,7 @@ const KeyTable<Pool>& pool_keys() {
           .choice(&Pool::match, "match",
                   {{"subset", LabelMatch::subset}, {"exact", LabelMatch::exact}},
                   "`subset`: a job's labels are all among the pool's; `exact`: and the pool has no "
-                  "others",
+                  "others (a job that names the pool by `pool:NAME` needs none of them)",
                   "Use subset or exact.")
           .number(&Pool::priority, "priority", -1000, 1000,
                   "among pools that fit a job, the highest is asked first")

@@ -324,7 +324,7 @@ TEST_F(ControllerTest, SaysWhyNothingFits) {
   EXPECT_NE(change_of("ci/l0").find("add [gpu] to pools.linux.labels"), std::string::npos);
   queue(1, "m", {"linux", "size:huge"});
   plan();
-  EXPECT_NE(change_of("ci/m0").find("add the size of [size:huge] to pools.linux"),
+  EXPECT_NE(change_of("ci/m0").find("add the size of [size:huge] to the pool's"),
             std::string::npos);
 }
 

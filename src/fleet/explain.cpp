@@ -1,6 +1,7 @@
 #include "fleet/explain.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -104,17 +105,24 @@ Misfit misfit_of(const Config& config, const Job& job) {
   }
   const std::string text =
       fmt::format("pool {} is nearest and lacks [{}]", pool, join_labels(fewest));
+  if (const auto other = named_pool(fewest)) {
+    return {fmt::format("no machine is of two pools, {} and {}", pool, *other),
+            "name one pool in the job's labels"};
+  }
   const std::vector<std::string> plain = plain_labels(fewest);
-  if (plain.empty()) {
-    return {text, fmt::format("add the size of [{}] to pools.{}.sizes{}", join_labels(fewest), pool,
-                              kThenReload)};
+  std::vector<std::string> changes;
+  if (!plain.empty()) {
+    changes.push_back(named ? fmt::format("add [{}] to pools.{}.labels", join_labels(plain), pool)
+                            : fmt::format("give a pool of muster.yml the labels [{}]",
+                                          join_labels(plain_labels(job.labels))));
   }
-  if (named) {
-    return {text,
-            fmt::format("add [{}] to pools.{}.labels{}", join_labels(plain), pool, kThenReload)};
+  if (plain.size() < fewest.size()) {
+    std::erase_if(fewest, [&](const std::string& label) {
+      return std::find(plain.begin(), plain.end(), label) != plain.end();
+    });
+    changes.push_back(fmt::format("add the size of [{}] to the pool's sizes", join_labels(fewest)));
   }
-  return {text, fmt::format("give a pool of muster.yml the labels [{}]{}",
-                            join_labels(plain_labels(job.labels)), kThenReload)};
+  return {text, fmt::format("{}{}", fmt::join(changes, ", and "), kThenReload)};
 }
 
 /// The command, or the key of muster.yml, that would end it.

@@ -5,13 +5,9 @@
 #include "service/persist.hpp"
 
 namespace muster {
-namespace {
 
-constexpr Duration kPatience = std::chrono::minutes{2};
-
-}  // namespace
-
-Task<Status> unpack_bundle(Machine& machine, Clock& clock, std::string root, Bundle bundle) {
+Task<Status> unpack_bundle(Machine& machine, Clock& clock, Duration patience, std::string root,
+                           Bundle bundle) {
   if (bundle.bytes.empty()) co_return Status();
   ExecRequest command;
   command.command = fmt::format(
@@ -29,7 +25,7 @@ Task<Status> unpack_bundle(Machine& machine, Clock& clock, std::string root, Bun
       bundle.bytes.size());
   command.input = std::move(bundle.bytes);
   Task<Result<ExecResult>> running = persist<ExecResult>(
-      clock, kPatience,
+      clock, patience,
       [&machine, &command]() -> Task<Result<ExecResult>> { return machine.run(command); });
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return within("copy the repository to", root, result.error());

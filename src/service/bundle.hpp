@@ -15,8 +15,10 @@ struct Bundle {
   std::string commit;
 };
 
-/// Makes `root/repo.git` of it, whole or not at all; nothing where it is there already.
+/// Makes `root/repo.git` of it, whole or not at all; nothing where it is there already. Tried again
+/// while the machine does not answer, for `patience`.
 /// Errors: unavailable, with code E0432 when the machine cannot unpack it.
-Task<Status> unpack_bundle(Machine& machine, Clock& clock, std::string root, Bundle bundle);
+Task<Status> unpack_bundle(Machine& machine, Clock& clock, Duration patience, std::string root,
+                           Bundle bundle);
 
 }  // namespace muster

@@ -119,7 +119,7 @@ Task<Result<ExecRunResult>> ExecRun::work_on_machine(const ExecRunRequest* reque
   try {
     Bundle bundle{request->bundle, request->bundle_ref, request->bundle_commit};
     Task<Status> unpacking =
-        unpack_bundle(**machine, parts_.clock, request->stage.root, std::move(bundle));
+        unpack_bundle(**machine, parts_.clock, kPatience, request->stage.root, std::move(bundle));
     const Status unpacked = co_await std::move(unpacking);
     if (!unpacked) {
       ended = tl::unexpected<Error>(unpacked.error());

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/result.hpp"
@@ -10,10 +11,10 @@
 namespace muster {
 
 /// Tries something that may be done twice again and again while its way is cut, for as long as
-/// `patience`. An error with a code is an answer, and is final.
+/// `patience` from the first failure. An error with a code is an answer, and is final.
 template <class Value, class Attempt>
 Task<Result<Value>> persist(Clock& clock, Duration patience, Attempt attempt) {
-  const Duration started = clock.monotonic();
+  std::optional<Duration> failed_at;
   Duration pause = std::chrono::milliseconds{100};
   while (true) {
     Task<Result<Value>> trying = attempt();
@@ -21,7 +22,9 @@ Task<Result<Value>> persist(Clock& clock, Duration patience, Attempt attempt) {
     if (tried || !is_retryable(tried.error().kind) || !tried.error().code.empty()) {
       co_return std::move(tried);
     }
-    if (clock.monotonic() - started > patience) co_return std::move(tried);
+    const Duration now = clock.monotonic();
+    if (!failed_at) failed_at = now;
+    if (now - *failed_at > patience) co_return std::move(tried);
     co_await clock.sleep(pause);
     pause = std::min<Duration>(pause * 2, std::chrono::seconds{5});
   }

@@ -22,7 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kExitSkipRest = 78;
-constexpr auto kPatience = 2min;
+constexpr auto kPatience = 2min;  // With what lives on a machine that answers.
+constexpr auto kProbeTimeMax = 20s;
 constexpr auto kEngineTimeMax = 90s;
 
 /// What a step's container answers to: its name without characters that no host name has.
@@ -133,6 +134,34 @@ std::string StageRunner::host_script(const StageStep& step) const {
   return script + fmt::format("exec /bin/sh {}\n", shell_quote(path));
 }
 
+/// Whether the machine itself does not answer: then what lives on it is not at fault.
+Task<bool> StageRunner::is_out_of_reach() {
+  ExecRequest probe;
+  probe.command = "true";
+  Task<Result<ExecResult>> asking = machine_.run(std::move(probe));
+  Task<Result<ExecResult>> bounded = with_deadline(clock_, kProbeTimeMax, std::move(asking));
+  const Result<ExecResult> asked = co_await std::move(bounded);
+  co_return !asked && is_retryable(asked.error().kind);
+}
+
+/// Tries something that may be done twice again while its way is cut: for `kPatience`, and while
+/// the machine is out of reach for as long as this runner's patience.
+template <class Value, class Attempt>
+Task<Result<Value>> StageRunner::insist(Attempt attempt) {
+  std::optional<Duration> failed_at;
+  while (true) {
+    Task<Result<Value>> trying = persist<Value>(clock_, kPatience, attempt);
+    Result<Value> tried = co_await std::move(trying);
+    const bool may_heal = !tried && is_retryable(tried.error().kind) && tried.error().code.empty();
+    if (!may_heal) co_return std::move(tried);
+    if (!failed_at) failed_at = clock_.monotonic() - kPatience;
+    if (clock_.monotonic() - *failed_at >= patience_) co_return std::move(tried);
+    Task<bool> looking = is_out_of_reach();
+    const bool goes_on = co_await std::move(looking);
+    if (!goes_on) co_return std::move(tried);
+  }
+}
+
 Task<Status> StageRunner::prepare() {
   std::string command = "umask 077\n";
   for (const std::string& folder : stage_.folders) {
@@ -142,8 +171,8 @@ Task<Status> StageRunner::prepare() {
   if (stage_.type == "docker") command += fmt::format("chmod 755 {}\n", shell_quote(stage_.source));
   ExecRequest request;
   request.command = std::move(command);
-  Task<Result<ExecResult>> running = persist<ExecResult>(
-      clock_, kPatience, [&]() -> Task<Result<ExecResult>> { return machine_.run(request); });
+  Task<Result<ExecResult>> running =
+      insist<ExecResult>([&]() -> Task<Result<ExecResult>> { return machine_.run(request); });
   const Result<ExecResult> result = co_await std::move(running);
   if (!result) co_return within("prepare", stage_.root, result.error());
   if (result->exit.code == 0) co_return Status();
@@ -162,14 +191,18 @@ Task<Status> StageRunner::ensure_engine() {
       runner.engine_changed_.notify_all();
     }
   } const release{*this};
-  const Duration deadline = clock_.monotonic() + kEngineTimeMax;
+  const Duration began = clock_.monotonic();
   const Duration noted_at = clock_.monotonic() + 5s;
   bool is_noted = false;
   while (true) {
     Task<Status> pinging = containers_.ping();
     const Status up = co_await std::move(pinging);
     if (up) break;
-    if (clock_.monotonic() >= deadline) {
+    const Duration waited = clock_.monotonic() - began;
+    if (waited >= kEngineTimeMax) {
+      Task<bool> looking = is_out_of_reach();
+      const bool goes_on = co_await std::move(looking);
+      if (goes_on && waited < patience_) continue;
       co_return fail(ErrorKind::unavailable,
                      fmt::format("no Docker engine answers on the machine: {}", up.error().message),
                      "Choose an image with Docker, or install it with the pool's user_data.",
@@ -182,13 +215,12 @@ Task<Status> StageRunner::ensure_engine() {
     }
     co_await clock_.sleep(100ms);
   }
-  Task<Status> networking = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
-    return containers_.create_network(stage_.network);
-  });
+  Task<Status> networking =
+      insist<void>([&]() -> Task<Status> { return containers_.create_network(stage_.network); });
   const Status network = co_await std::move(networking);
   if (!network) co_return network;
   for (const pipeline::Volume& volume : stage_.volumes) {
-    Task<Status> making = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
+    Task<Status> making = insist<void>([&]() -> Task<Status> {
       return containers_.create_volume({volume.name, volume.is_memory, volume.size_bytes_max});
     });
     const Status made = co_await std::move(making);
@@ -199,9 +231,8 @@ Task<Status> StageRunner::ensure_engine() {
 }
 
 Task<Status> StageRunner::ensure_image(const StageStep* step) {
-  Task<Result<bool>> asking = persist<bool>(clock_, kPatience, [&]() -> Task<Result<bool>> {
-    return containers_.has_image(step->image);
-  });
+  Task<Result<bool>> asking =
+      insist<bool>([&]() -> Task<Result<bool>> { return containers_.has_image(step->image); });
   const Result<bool> is_there = co_await std::move(asking);
   if (!is_there) co_return tl::unexpected<Error>(is_there.error());
   if (step->pull == "never" && !*is_there) {
@@ -214,8 +245,8 @@ Task<Status> StageRunner::ensure_image(const StageStep* step) {
   if (is_default && *is_there && !is_latest(step->image)) co_return Status();
   // Not of the step's output: a run that goes on elsewhere may not need to pull again.
   observer_.note(fmt::format("{}: pulling {}", step->name, step->image));
-  Task<Status> pulling = persist<void>(
-      clock_, kPatience, [&]() -> Task<Status> { return containers_.pull(step->image); });
+  Task<Status> pulling =
+      insist<void>([&]() -> Task<Status> { return containers_.pull(step->image); });
   const Status pulled = co_await std::move(pulling);
   // By default an image that was built here and is in no registry will do.
   if (!pulled && is_default && *is_there) co_return Status();
@@ -275,17 +306,15 @@ Task<Result<std::string>> StageRunner::make_container(const StageStep* step) {
   if (!step->script.empty()) {
     // A file, not a variable: no limit of length, and no shell changes the text on the way.
     const std::string path = fmt::format("{}/opt/{}", stage_.root, step->number);
-    Task<Status> copying = persist<void>(clock_, kPatience, [&]() -> Task<Status> {
-      return machine_.copy_to(path, step->script, 0755);
-    });
+    Task<Status> copying =
+        insist<void>([&]() -> Task<Status> { return machine_.copy_to(path, step->script, 0755); });
     const Status copied = co_await std::move(copying);
     if (!copied) co_return tl::unexpected<Error>(copied.error());
     spec.entrypoint = {"/bin/sh"};
     spec.command = {"/run/muster-script"};
     spec.mounts.push_back({path, "/run/muster-script", false, true});
   }
-  Task<Result<std::string>> creating = persist<std::string>(
-      clock_, kPatience,
+  Task<Result<std::string>> creating = insist<std::string>(
       [&]() -> Task<Result<std::string>> { return containers_.create_container(spec); });
   co_return co_await std::move(creating);
 }
@@ -299,7 +328,7 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
     if (was_running_.contains(step->number)) {
       // What is there needs neither image nor registry.
       Task<Result<ContainerState>> looking =
-          persist<ContainerState>(clock_, kPatience, [&]() -> Task<Result<ContainerState>> {
+          insist<ContainerState>([&]() -> Task<Result<ContainerState>> {
             return containers_.inspect(container_name(*step));
           });
       if (co_await std::move(looking)) container = container_name(*step);
@@ -328,8 +357,9 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
       },
       patience_,
       [this, name](const Error& error) {
-        observer_.note(fmt::format("{}: {}; trying again for {}", name, error.message,
-                                   format_duration(patience_)));
+        observer_.note(fmt::format("{}: {}; trying again", name, error.message));
+        log_.warn("step_out_of_reach",
+                  {{"folder", stage_.root}, {"step", name}, {"error", error.message}});
       },
       find_end_);
   Result<int> code = co_await std::move(following);
@@ -337,8 +367,7 @@ Task<Result<int>> StageRunner::execute(const StageStep* step) {
   // Held back because it may be the beginning of a secret.
   if (!rest.empty()) observer_.step_output(name, code ? rest : std::string("******"));
   if (!code || container.empty()) co_return code;
-  Task<Result<ContainerState>> inspecting = persist<ContainerState>(
-      clock_, kPatience,
+  Task<Result<ContainerState>> inspecting = insist<ContainerState>(
       [&]() -> Task<Result<ContainerState>> { return containers_.inspect(container); });
   const Result<ContainerState> state = co_await std::move(inspecting);
   if (!state) co_return tl::unexpected<Error>(state.error());
@@ -437,7 +466,9 @@ void StageRunner::restore(const std::vector<StepRecord>& before) {
         std::find_if(stage_.steps.begin(), stage_.steps.end(),
                      [&](const StageStep& one) { return one.number == record.number; });
     if (step == stage_.steps.end()) continue;
-    if (!record.has_ended || step->is_detached) {
+    // A detached one that ran goes on; one that was skipped never began.
+    const bool was_skipped = static_cast<StepOutcome>(record.outcome) == StepOutcome::skipped;
+    if (!record.has_ended || (step->is_detached && !was_skipped)) {
       was_running_.insert(record.number);
       continue;
     }

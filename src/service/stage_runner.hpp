@@ -72,6 +72,9 @@ class StageRunner {
     StepResult result;
   };
 
+  Task<bool> is_out_of_reach();
+  template <class Value, class Attempt>
+  Task<Result<Value>> insist(Attempt attempt);
   Task<Status> prepare();
   Task<> run_step(int number);
   Task<> skip_step(int number);

@@ -11,7 +11,6 @@
 namespace muster {
 namespace {
 
-constexpr Duration kPatience = std::chrono::minutes{2};
 // A store that cannot be written holds steps up; it does not end them.
 constexpr Duration kStoreTime = std::chrono::hours{24};
 
@@ -64,13 +63,18 @@ Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std:
   mark.command = fmt::format("mkdir -p {0}/started && echo {1} > {0}/root", shell_quote(marker),
                              shell_quote(stage->root));
   Task<Result<ExecResult>> marking = persist<ExecResult>(
-      parts.clock, kPatience,
+      parts.clock, parts.patience,
       [&parts, &mark]() -> Task<Result<ExecResult>> { return parts.machine.run(mark); });
   const Result<ExecResult> marked = co_await std::move(marking);
   if (!marked) co_return tl::unexpected<Error>(marked.error());
+  if (marked->exit.code != 0) {
+    co_return fail(ErrorKind::unavailable,
+                   fmt::format("the machine cannot note that it has a job: {}", marked->err),
+                   "Is its disk full?");
+  }
   Bundle bundle{std::move(order.bundle), order.bundle_ref, order.bundle_commit};
   Task<Status> unpacking =
-      unpack_bundle(parts.machine, parts.clock, stage->root, std::move(bundle));
+      unpack_bundle(parts.machine, parts.clock, parts.patience, stage->root, std::move(bundle));
   const Status unpacked = co_await std::move(unpacking);
   if (!unpacked) co_return tl::unexpected<Error>(unpacked.error());
   const std::unique_ptr<Containers> containers = parts.containers.containers_of(parts.machine);

@@ -23,7 +23,7 @@ struct StageWorkParts {
   RunObserver& observer;
   RemoteStep::FindEnd find_end;
   const Log& log;
-  Duration patience{};  ///< With a machine that does not answer while a step runs.
+  Duration patience;  ///< With a machine that does not answer while a step runs.
 };
 
 /// Runs the pipeline of a work order on a machine, going on where an earlier part of the same

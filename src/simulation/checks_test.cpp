@@ -253,6 +253,14 @@ TEST_F(ChecksTest, I4SeesAJobThatIsGivenUpWhileItRuns) {
   checks_.job_ended("j1", lease, JobOutcome::lost);
   EXPECT_EQ(broken(), "");
   world_.hosts.at(machine).is_broken = false;
+  world_.disk.leases[lease].reason = "another machine answers (HostKeyMismatch)";
+  checks_.job_ended("j1", lease, JobOutcome::lost);
+  EXPECT_EQ(broken(), "");
+  world_.disk.leases[lease].reason = "";
+  world_.drilled[machine] = world_.now();
+  checks_.job_ended("j1", lease, JobOutcome::lost);
+  EXPECT_EQ(broken(), "");
+  world_.drilled.clear();
   checks_.job_ended("j1", lease, JobOutcome::lost);
   EXPECT_EQ(broken(), "I4");
 }

@@ -159,7 +159,8 @@ def outlive_a_cut(tmp_path, seconds):
         until(lambda: daemon.muster("logs", job).stdout.count("│ begins") == 12, 30, "the steps to run")
         route = ["unreachable", f"{machine_address(daemon)}/32"]
         subprocess.run(["ip", "route", "add", *route], check=True)
-        subprocess.run(["ss", "-K", "dst", machine_address(daemon)], capture_output=True, check=True)
+        killed = subprocess.run(["ss", "-K", "dst", machine_address(daemon)], capture_output=True, check=True, text=True)
+        assert killed.stdout.count("ESTAB") >= 2, killed.stdout
         time.sleep(seconds)
         assert state()["state"] == "running", state()
         subprocess.run(["ip", "route", "del", *route], check=True)

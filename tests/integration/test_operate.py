@@ -189,6 +189,18 @@ def test_a_removed_pool_says_what_it_leaves(daemon):
     assert wait_for(daemon, waiting, "finished")["outcome"] == "passed"
 
 
+def test_a_pool_that_forbids_privileged_forbids_it_whatever_names_it(daemon):
+    whole = (daemon.folder / "muster.yml").read_text()
+    daemon.configure(whole.replace("labels: [arm64]", "labels: [arm64]\n    privileged: false"))
+    (daemon.folder / ".drone.yml").write_text(
+        "kind: pipeline\ntype: vm\nname: default\nclone: {disable: true}\n"
+        "steps: [{name: one, image: busybox, privileged: true, commands: ['true']}]\n")
+    for words in (["--pool", "other"], ["--label", "arm64"]):
+        said = ask(daemon, "submit", *words, code=2)
+        assert "E0301" in said and "pool other forbids it" in said
+    ask(daemon, "submit", "--pool", "plain")
+
+
 def test_without_a_daemon_commands_say_so(processes, tmp_path):
     daemon = Daemon(processes, tmp_path / "d")
     daemon.state.mkdir(parents=True)
