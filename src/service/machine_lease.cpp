@@ -260,7 +260,11 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
   if (!started) co_return tl::unexpected<Error>(started.error());
   out->step_started("script");
   const auto write = [out](std::string_view bytes) { out->step_output("script", bytes); };
-  Task<Result<int>> following = step.follow(0, write, patience, {}, [this] { return find_end(); });
+  const auto note = [this](const Error& error) {
+    loop_.parts().log.warn("job_out_of_reach", {{"instance", id_}, {"error", error.message}});
+  };
+  Task<Result<int>> following =
+      step.follow(0, write, patience, note, [this] { return find_end(); });
   const Result<int> code = co_await std::move(following);
   if (!code) co_return tl::unexpected<Error>(code.error());
   StepResult result;

@@ -106,10 +106,10 @@ bool Session::is_broken() const {
 }
 
 tl::unexpected<Error> Session::broken(std::string_view step) const {
-  const char* text = session_ == nullptr ? "" : ssh_get_error(session_);
-  return fail(ErrorKind::unavailable,
-              fmt::format("the SSH connection failed ({}): {}", step,
-                          text == nullptr || *text == '\0' ? "it ended" : text));
+  const char* text = session_ == nullptr ? nullptr : ssh_get_error(session_);
+  const bool says_why = text != nullptr && *text != '\0' && text != old_error_;
+  return fail(ErrorKind::unavailable, fmt::format("the SSH connection failed ({}): {}", step,
+                                                  says_why ? text : "it ended"));
 }
 
 void Session::note_progress() {
@@ -237,7 +237,10 @@ Task<Result<std::shared_ptr<Session>>> Session::connect(Executor executor, Machi
       return answer == SSH_AUTH_AGAIN ? SSH_AGAIN : SSH_OK;
     });
     static_cast<void>(co_await std::move(authenticating));
-    if (answer == SSH_AUTH_SUCCESS) co_return session;
+    if (answer == SSH_AUTH_SUCCESS) {
+      session->old_error_ = ssh_get_error(raw);
+      co_return session;
+    }
     // Whatever else went wrong says nothing of the key.
     if (answer == SSH_AUTH_ERROR || ssh_is_connected(raw) == 0) {
       co_return session->broken("authenticate");

@@ -63,6 +63,7 @@ class Session : public std::enable_shared_from_this<Session> {
   bool reads_ = false;
   bool writes_ = false;
   bool is_broken_ = false;
+  std::string old_error_;  ///< Of a key that was refused before another was taken.
 };
 
 /// Connects the socket. Errors: unavailable, invalid_input (no IP address).
