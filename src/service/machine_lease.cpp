@@ -90,8 +90,8 @@ Task<> MachineKeeper::work() {
   wound_at_ = TimePoint{};
   held = loop_.fleet().find(lease);
   if (held == nullptr || !result) co_return;
-  Task<> telling =
-      loop_.submit(LeaseFinished{lease, result->outcome, result->exit_code, result->reason});
+  Task<> telling = loop_.submit(
+      LeaseFinished{lease, result->outcome, result->exit_code, result->reason, result->is_clean});
   co_await std::move(telling);
 }
 
@@ -121,6 +121,23 @@ Task<std::optional<WorkOrder>> MachineKeeper::obtain(LeaseId lease) {
     }
     const bool may_have_started = held->state == LeaseState::started;
     const Duration limit = time_limit(*held) + kAfterLimit;
+    if (may_have_started) {
+      // Nobody has to reach its machine for that.
+      std::optional<FleetEvent> end;
+      const bool was_tried = loop_.parts().clock.monotonic() - began > kPatience;
+      if (held->is_cancelled) {
+        end = LeaseFinished{lease, JobOutcome::cancelled, 0, held->reason};
+      } else if (was_tried && loop_.parts().clock.now() - held->started_at > limit) {
+        end = LeaseFinished{lease, JobOutcome::timed_out, 0,
+                            fmt::format("took longer than {}, and its machine cannot be reached",
+                                        format_duration(time_limit(*held)))};
+      }
+      if (end) {
+        Task<> telling = loop_.submit(std::move(*end));
+        co_await std::move(telling);
+        co_return std::nullopt;
+      }
+    }
     Status ready;
     if (!machine_) {
       Task<Status> connecting = connect();
@@ -276,12 +293,13 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
 
 Task<Result<JobResult>> MachineKeeper::run_stage(LeaseId lease, WorkOrder order) {
   const Job job = *loop_.fleet().find(loop_.fleet().find(lease)->job);
+  const Pool* of = pool();
   const std::unique_ptr<RunObserver> observer = loop_.parts().output.open(job, lease);
-  Task<Result<JobResult>> running =
-      run_stage_work({loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
-                      loop_.parts().clock, *observer, [this] { return find_end(); },
-                      loop_.parts().log, lease_patience(lease)},
-                     lease, job_folder(lease), std::move(order));
+  Task<Result<JobResult>> running = run_stage_work(
+      {loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
+       loop_.parts().clock, *observer, [this] { return find_end(); }, loop_.parts().log,
+       of != nullptr && of->reuse.jobs > 1, lease_patience(lease)},
+      lease, job_folder(lease), std::move(order));
   co_return co_await std::move(running);
 }
 

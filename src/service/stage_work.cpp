@@ -47,6 +47,34 @@ JobResult result_of(const StageResult& stage) {
   return {stage.is_machine_lost ? JobOutcome::lost : JobOutcome::failed, 1, stage.error};
 }
 
+constexpr Duration kCleanTimeMax = std::chrono::minutes{1};
+
+/// Ends what the stage has left running and removes what it has left lying: its containers, its
+/// network and volumes, processes that know its folder, and the folder. False: something may be
+/// left.
+Task<bool> clean(StageWorkParts parts, const pipeline::Stage* stage) {
+  std::string volumes;
+  for (const pipeline::Volume& volume : stage->volumes) volumes += " " + shell_quote(volume.name);
+  ExecRequest request;
+  request.command = fmt::format(
+      "exec > /dev/null; r={0}; n={1}; left=0; "
+      "if command -v docker; then "
+      "for c in $(docker ps -aq --filter \"name=$n-\"); do "
+      "docker rm -fv \"$c\" || left=1; done; "
+      "for v in{2}; do docker volume rm \"$v\" 2>&1; done; docker network rm \"$n\" 2>&1; fi; "
+      "for p in $(grep -lsF \"$r/\" /proc/[0-9]*/environ | cut -d/ -f3); do kill -9 \"$p\"; done; "
+      "rm -rf \"$r\" 2>&1 || sudo -n rm -rf \"$r\" || left=1; exit $left",
+      shell_quote(stage->root), shell_quote(stage->network), volumes);
+  Task<Result<ExecResult>> running = parts.machine.run(std::move(request));
+  Task<Result<ExecResult>> bounded = with_deadline(parts.clock, kCleanTimeMax, std::move(running));
+  const Result<ExecResult> cleaned = co_await std::move(bounded);
+  if (cleaned && cleaned->exit.code == 0) co_return true;
+  parts.log.warn(
+      "machine_not_clean",
+      {{"folder", stage->root}, {"error", cleaned ? cleaned->err : cleaned.error().message}});
+  co_return false;
+}
+
 }  // namespace
 
 Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std::string marker,
@@ -81,10 +109,15 @@ Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std:
   PatientJournal journal(parts.runs, parts.clock, run);
   StageRunner runner(parts.executor, parts.machine, *containers, parts.clock, parts.observer,
                      journal, parts.find_end, parts.log, parts.patience);
-  Task<Result<StageResult>> running = runner.run(std::move(*stage), std::move(*before));
+  Task<Result<StageResult>> running = runner.run(*stage, std::move(*before));
   const Result<StageResult> ended = co_await std::move(running);
   if (!ended) co_return tl::unexpected<Error>(ended.error());
-  co_return result_of(*ended);
+  JobResult result = result_of(*ended);
+  if (parts.cleans) {
+    Task<bool> cleaning = clean(parts, &*stage);
+    result.is_clean = co_await std::move(cleaning);
+  }
+  co_return result;
 }
 
 }  // namespace muster

@@ -23,6 +23,7 @@ struct StageWorkParts {
   RunObserver& observer;
   RemoteStep::FindEnd find_end;
   const Log& log;
+  bool cleans;        ///< The machine is used again: what the job leaves there is removed.
   Duration patience;  ///< With a machine that does not answer while a step runs.
 };
 

@@ -1,5 +1,6 @@
 """Daemons under test, the jobs that a CI server of ours gives them, and what must be true in the end."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -141,40 +142,47 @@ def chaos(simulator, daemon, ci, kills, seed, forgets=0):
     daemon.stop()
 
 
+@contextlib.contextmanager
+def cut_off(daemon):
+    """Nobody reaches the machine that has a job."""
+    instances = json.loads(daemon.muster("instances", "--json").stdout)["instances"]
+    address = next(one["address"] for one in instances if one["job"])
+    subprocess.run(["ip", "route", "add", "unreachable", f"{address}/32"], check=True)
+    try:
+        killed = subprocess.run(["ss", "-K", "dst", address], capture_output=True, check=True, text=True)
+        assert killed.stdout.count("ESTAB") > 0, killed.stdout
+        yield
+    finally:
+        subprocess.run(["ip", "route", "del", "unreachable", f"{address}/32"], check=True)
+
+
+def submit_steps(daemon, steps):
+    (daemon.folder / ".drone.yml").write_text(
+        f"kind: pipeline\ntype: vm\nname: default\nclone: {{disable: true}}\nsteps:\n{steps}")
+    return json.loads(daemon.muster("submit", "--json", "--pool", "plain").stdout)["job"]
+
+
+def shown(daemon, job):
+    return json.loads(daemon.muster("job", "show", job, "--json").stdout)["job"]
+
+
 def outlive_a_cut(tmp_path, seconds):
     """A job's steps, more at once than a connection has channels, while its machine cannot be reached."""
     simulator = Simulator()
     daemon = Daemon(simulator, tmp_path / "d", kind="namespace", idle=0, dead_man="10m")
-    route = None
     try:
-        steps = "".join(f"- {{name: s{i}, commands: ['echo begins {i}', 'sleep {seconds - 2}', 'echo ends {i}'], "
-                        "depends_on: [first]}\n" for i in range(12))
-        (daemon.folder / ".drone.yml").write_text(
-            "kind: pipeline\ntype: vm\nname: default\nclone: {disable: true}\nsteps:\n"
-            f"- {{name: first, commands: ['true']}}\n{steps}")
         daemon.start()
         until(lambda: "ready" in daemon.said(), what="the daemon")
-        job = json.loads(daemon.muster("submit", "--json", "--pool", "plain").stdout)["job"]
-        state = lambda: json.loads(daemon.muster("job", "show", job, "--json").stdout)["job"]  # noqa: E731
+        job = submit_steps(daemon, "- {name: first, commands: ['true']}\n" + "".join(
+            f"- {{name: s{i}, commands: ['echo begins {i}', 'sleep {seconds - 2}', 'echo ends {i}'], "
+            "depends_on: [first]}\n" for i in range(12)))
         until(lambda: daemon.muster("logs", job).stdout.count("│ begins") == 12, 30, "the steps to run")
-        route = ["unreachable", f"{machine_address(daemon)}/32"]
-        subprocess.run(["ip", "route", "add", *route], check=True)
-        killed = subprocess.run(["ss", "-K", "dst", machine_address(daemon)], capture_output=True, check=True, text=True)
-        assert killed.stdout.count("ESTAB") >= 2, killed.stdout
-        time.sleep(seconds)
-        assert state()["state"] == "running", state()
-        subprocess.run(["ip", "route", "del", *route], check=True)
-        route = None
-        until(lambda: state()["state"] == "finished", 60, "the end of the job")
-        assert state()["outcome"] == "passed", state()
+        with cut_off(daemon):
+            time.sleep(seconds)
+            assert shown(daemon, job)["state"] == "running", shown(daemon, job)
+        until(lambda: shown(daemon, job)["state"] == "finished", 60, "the end of the job")
+        assert shown(daemon, job)["outcome"] == "passed", shown(daemon, job)
         assert daemon.muster("logs", job).stdout.count("│ ends") == 12
     finally:
-        if route:
-            subprocess.run(["ip", "route", "del", *route])
         daemon.stop(signal.SIGKILL)
         simulator.close()
-
-
-def machine_address(daemon):
-    instances = json.loads(daemon.muster("instances", "--json").stdout)["instances"]
-    return next(one["address"] for one in instances if one["job"])

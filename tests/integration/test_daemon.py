@@ -5,7 +5,7 @@ import time
 import pytest
 
 from conftest import Simulator, until
-from daemons import FAULTS, Daemon, add_jobs, all_ended, chaos, judge, outlive_a_cut, start_ci
+from daemons import FAULTS, Daemon, add_jobs, all_ended, chaos, cut_off, judge, outlive_a_cut, shown, start_ci, submit_steps
 
 def test_runs_submitted_pipelines_on_warm_machines(processes, tmp_path):
     daemon = Daemon(processes, tmp_path / "d").start()
@@ -109,3 +109,73 @@ def test_namespace_machines_report_to_the_ci_server(shared, tmp_path):
 
 def test_a_job_of_many_steps_outlives_a_cut(tmp_path):
     outlive_a_cut(tmp_path, 6)
+
+
+def test_a_job_is_cancelled_whose_machine_a_new_daemon_cannot_reach(tmp_path):
+    simulator = Simulator()
+    daemon = Daemon(simulator, tmp_path / "d", kind="namespace", idle=0, dead_man="10m")
+    try:
+        daemon.start()
+        until(lambda: "ready" in daemon.said(), what="the daemon")
+        job = submit_steps(daemon, "- {name: long, commands: ['echo begins', 'sleep 900']}\n")
+        until(lambda: "│ begins" in daemon.muster("logs", job).stdout, 30, "the step to run")
+        with cut_off(daemon):
+            daemon.stop(signal.SIGKILL)
+            daemon.start()
+            until(lambda: daemon.said().count("ready") == 2, what="the second daemon")
+            assert daemon.muster("job", "cancel", job, "--reason", "wrong branch").returncode == 0
+            until(lambda: shown(daemon, job)["state"] == "finished", 20, "the end of the job")
+            assert shown(daemon, job)["outcome"] == "cancelled" and "wrong branch" in shown(daemon, job)["reason"]
+            until(lambda: simulator.ledger()["alive"] == 0, 20, "the end of the machine")
+    finally:
+        daemon.stop(signal.SIGKILL)
+        simulator.close()
+
+
+def test_a_machine_that_is_used_again_is_clean(tmp_path):
+    simulator = Simulator()
+    daemon = Daemon(simulator, tmp_path / "d", kind="namespace", idle=0, most=1, reuse=5)
+    try:
+        daemon.start()
+        until(lambda: "ready" in daemon.said(), what="the daemon")
+        first = submit_steps(daemon, "- {name: leaves, commands: ['echo secret > kept', "
+                                     "'setsid nohup sleep 777 > /dev/null 2>&1 &', 'sleep 0.2']}\n")
+        second = submit_steps(daemon, "- {name: looks, commands: ['ls -d /tmp/muster-job-*', "
+                                      "'if grep -lsz ^777$ /proc/[0-9]*/cmdline; then exit 1; fi']}\n")
+        for job in (first, second):
+            until(lambda: shown(daemon, job)["state"] == "finished", 40, "the end of both jobs")
+            assert shown(daemon, job)["outcome"] == "passed", daemon.muster("logs", job).stdout
+        assert shown(daemon, first)["instance"] == shown(daemon, second)["instance"]
+        told = daemon.muster("logs", second).stdout
+        assert second in told and first not in told
+        assert "machine_not_clean" not in daemon.said()
+    finally:
+        daemon.stop(signal.SIGKILL)
+        simulator.close()
+
+
+BOX = ("- {name: box, commands: ['until docker version > /dev/null 2>&1; do sleep 0.1; done', "
+       "'mkdir -p /tmp/i/bin && cp /bin/busybox /tmp/i/bin/sh && tar -C /tmp/i -c . | docker import - demo/box:1']}\n")
+
+
+def test_the_next_job_finds_no_container_of_the_one_before(tmp_path):
+    simulator = Simulator()
+    daemon = Daemon(simulator, tmp_path / "d", kind="namespace", idle=0, most=1, reuse=5)
+    daemon.configure((daemon.folder / "muster.yml").read_text().replace("debian-12-amd64", "debian-12-amd64-docker"))
+    try:
+        daemon.start()
+        until(lambda: "ready" in daemon.said(), what="the daemon")
+        jobs = [submit_steps(daemon, BOX + "- {name: serve, image: demo/box:1, pull: if-not-exists, detach: true, "
+                             "commands: ['sleep 600'], depends_on: [box], volumes: [{name: v, path: /v}]}\n"
+                             "- {name: use, image: demo/box:1, pull: if-not-exists, commands: ['sleep 0.3'], "
+                             "depends_on: [box], volumes: [{name: v, path: /v}]}\n"
+                             "volumes: [{name: v, temp: {}}]\n"),
+                submit_steps(daemon, "- {name: looks, commands: ['test -z \"$(docker ps -aq)$(docker volume ls -q)\"', "
+                                     "'test $(docker network ls -q | wc -l) = 3']}\n")]
+        for job in jobs:
+            until(lambda: shown(daemon, job)["state"] == "finished", 60, "the end of both jobs")
+            assert shown(daemon, job)["outcome"] == "passed", daemon.muster("logs", job).stdout
+        assert shown(daemon, jobs[0])["instance"] == shown(daemon, jobs[1])["instance"]
+    finally:
+        daemon.stop(signal.SIGKILL)
+        simulator.close()
