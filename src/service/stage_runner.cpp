@@ -477,6 +477,15 @@ void StageRunner::restore(const std::vector<StepRecord>& before) {
     count(*step, result);
     finish(*step, result);
   }
+  // Once all others have ended nobody needs those in the background: they may be gone already.
+  const bool is_over =
+      std::all_of(stage_.steps.begin(), stage_.steps.end(), [&](const StageStep& one) {
+        return one.is_detached || progress_.at(one.name).mode == Mode::ended;
+      });
+  if (!is_over) return;
+  for (const StageStep& step : stage_.steps) {
+    if (was_running_.erase(step.number) > 0) finish(step, {StepOutcome::detached, 0, {}, {}});
+  }
 }
 
 Task<Error> StageRunner::explained(Error error) {
