@@ -913,7 +913,7 @@ TEST_F(ControllerTest, AMachineThatCouldNotBeCleanedIsNotUsedAgain) {
   for (const InstanceId& id : ids) make_ready(id);
   plan();
   for (const bool is_clean : {true, false}) {
-    const InstanceId id = ids.at(is_clean ? 0 : 1);
+    const InstanceId& id = ids.at(is_clean ? 0 : 1);
     const LeaseId lease = controller->fleet().find(id)->lease;
     controller->apply(LeaseAccepted{lease}, now);
     controller->apply(LeaseStarting{lease}, now);
