@@ -315,9 +315,7 @@ void Controller::on(const LeaseFinished& event, TimePoint now) {
   if (has_ended) return;
   const Lease copy = *lease;
   finish(copy.id, event.outcome, event.exit_code, event.why, now);
-  const bool has_ended_itself =
-      event.outcome == JobOutcome::passed || event.outcome == JobOutcome::failed;
-  const bool is_fit = has_ended_itself && event.is_clean;
+  const bool is_fit = event.outcome == JobOutcome::passed || event.outcome == JobOutcome::failed;
   free_instance(copy, true, is_fit, now);
 }
 

@@ -904,25 +904,6 @@ TEST_F(ControllerTest, EndedJobsStayEndedWhateverComesLate) {
   EXPECT_EQ(planned(), 0);
 }
 
-TEST_F(ControllerTest, AMachineThatCouldNotBeCleanedIsNotUsedAgain) {
-  config.pools["linux"].reuse.jobs = 5;
-  start();
-  queue(2);
-  plan();
-  const std::vector<InstanceId> ids = answer_launches();
-  for (const InstanceId& id : ids) make_ready(id);
-  plan();
-  for (const bool is_clean : {true, false}) {
-    const InstanceId& id = ids.at(is_clean ? 0 : 1);
-    const LeaseId lease = controller->fleet().find(id)->lease;
-    controller->apply(LeaseAccepted{lease}, now);
-    controller->apply(LeaseStarting{lease}, now);
-    controller->apply(LeaseFinished{lease, JobOutcome::passed, 0, "", is_clean}, now);
-    EXPECT_EQ(controller->fleet().find(id)->phase,
-              is_clean ? InstancePhase::idle : InstancePhase::terminating);
-  }
-}
-
 TEST_F(ControllerTest, StoppedInstancesOfARemovedPoolEnd) {
   const InstanceId id = make_stopped();
   Config without = config;

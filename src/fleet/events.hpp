@@ -122,7 +122,6 @@ struct LeaseFinished {
   JobOutcome outcome = JobOutcome::passed;
   int exit_code = 0;
   std::string why;
-  bool is_clean = true;  ///< Nothing of the job is left on the machine that another could find.
 };
 
 /// The CI server knows how the lease ended.

@@ -28,7 +28,6 @@ struct JobResult {
   JobOutcome outcome = JobOutcome::passed;
   int exit_code = 0;
   std::string reason;
-  bool is_clean = true;  ///< Nothing of it is left on the machine that another job could find.
 };
 
 /// What a CI server tells between two listings.

@@ -90,8 +90,8 @@ Task<> MachineKeeper::work() {
   wound_at_ = TimePoint{};
   held = loop_.fleet().find(lease);
   if (held == nullptr || !result) co_return;
-  Task<> telling = loop_.submit(
-      LeaseFinished{lease, result->outcome, result->exit_code, result->reason, result->is_clean});
+  Task<> telling =
+      loop_.submit(LeaseFinished{lease, result->outcome, result->exit_code, result->reason});
   co_await std::move(telling);
 }
 
@@ -293,13 +293,12 @@ Task<Result<JobResult>> MachineKeeper::run_script(LeaseId lease, WorkOrder order
 
 Task<Result<JobResult>> MachineKeeper::run_stage(LeaseId lease, WorkOrder order) {
   const Job job = *loop_.fleet().find(loop_.fleet().find(lease)->job);
-  const Pool* of = pool();
   const std::unique_ptr<RunObserver> observer = loop_.parts().output.open(job, lease);
-  Task<Result<JobResult>> running = run_stage_work(
-      {loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
-       loop_.parts().clock, *observer, [this] { return find_end(); }, loop_.parts().log,
-       of != nullptr && of->reuse.jobs > 1, lease_patience(lease)},
-      lease, job_folder(lease), std::move(order));
+  Task<Result<JobResult>> running =
+      run_stage_work({loop_.executor_, *machine_, loop_.parts().containers, loop_.parts().runs,
+                      loop_.parts().clock, *observer, [this] { return find_end(); },
+                      loop_.parts().log, instance()->job_count > 1, lease_patience(lease)},
+                     lease, job_folder(lease), std::move(order));
   co_return co_await std::move(running);
 }
 

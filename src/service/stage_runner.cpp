@@ -158,7 +158,10 @@ Task<Result<Value>> StageRunner::insist(Attempt attempt) {
     if (clock_.monotonic() - *failed_at >= patience_) co_return std::move(tried);
     Task<bool> looking = is_out_of_reach();
     const bool goes_on = co_await std::move(looking);
-    if (!goes_on) co_return std::move(tried);
+    if (goes_on) continue;
+    // It may have come back during the last attempt.
+    Task<Result<Value>> again = attempt();
+    co_return co_await std::move(again);
   }
 }
 
@@ -191,7 +194,8 @@ Task<Status> StageRunner::ensure_engine() {
       runner.engine_changed_.notify_all();
     }
   } const release{*this};
-  const Duration began = clock_.monotonic();
+  const Duration first = clock_.monotonic();
+  Duration began = first;
   const Duration noted_at = clock_.monotonic() + 5s;
   bool is_noted = false;
   while (true) {
@@ -202,7 +206,12 @@ Task<Status> StageRunner::ensure_engine() {
     if (waited >= kEngineTimeMax) {
       Task<bool> looking = is_out_of_reach();
       const bool goes_on = co_await std::move(looking);
-      if (goes_on && waited < patience_) continue;
+      if (goes_on && clock_.monotonic() - first < patience_) {
+        // The engine has its time from when the machine answers.
+        began = clock_.monotonic();
+        co_await clock_.sleep(1s);
+        continue;
+      }
       co_return fail(ErrorKind::unavailable,
                      fmt::format("no Docker engine answers on the machine: {}", up.error().message),
                      "Choose an image with Docker, or install it with the pool's user_data.",

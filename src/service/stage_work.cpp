@@ -49,30 +49,54 @@ JobResult result_of(const StageResult& stage) {
 
 constexpr Duration kCleanTimeMax = std::chrono::minutes{1};
 
-/// Ends what the stage has left running and removes what it has left lying: its containers, its
-/// network and volumes, processes that know its folder, and the folder. False: something may be
-/// left.
-Task<bool> clean(StageWorkParts parts, const pipeline::Stage* stage) {
-  std::string volumes;
-  for (const pipeline::Volume& volume : stage->volumes) volumes += " " + shell_quote(volume.name);
+/// Of every job before but `$r` with its containers `$n-…`: what runs is ended, what lies about is
+/// removed. The marks of their leases stay. Never through a mount: what is there is not the job's.
+constexpr std::string_view kClean = R"sh(exec > /dev/null
+left=0
+s=
+if sudo -n true 2>&1; then s='sudo -n'; fi
+if command -v docker; then
+  for c in $(docker ps -a --format '{{.Names}}' --filter name=muster-); do
+    case $c in "$n"-*) ;; muster-*) docker rm -fv "$c" || left=1 ;; esac
+  done
+  for v in $(docker volume ls -q --filter name=muster-); do
+    case $v in "$n"-*) ;; muster-*) docker volume rm "$v" || left=1 ;; esac
+  done
+  for w in $(docker network ls --format '{{.Name}}' --filter name=muster-); do
+    case $w in "$n") ;; muster-*) docker network rm "$w" || left=1 ;; esac
+  done
+fi
+for d in /tmp/muster-*; do
+  case $d in "$r" | /tmp/muster-lea-*) continue ;; esac
+  [ -d "$d" ] || continue
+  for p in $($s grep -lsF "$d/" /proc/[0-9]*/environ | cut -d/ -f3); do $s kill -9 "$p" 2>&1; done
+  if grep -qF " $d/" /proc/self/mountinfo; then
+    echo "a mount is left below $d" >&2
+    left=1
+  else
+    rm -rf "$d" 2>&1 || { sleep 0.2; $s rm -rf "$d" || left=1; }
+  fi
+done
+exit $left
+)sh";
+
+/// Removes what jobs before have left on the machine.
+Task<Status> clean(StageWorkParts parts, const pipeline::Stage* stage) {
   ExecRequest request;
-  request.command = fmt::format(
-      "exec > /dev/null; r={0}; n={1}; left=0; "
-      "if command -v docker; then "
-      "for c in $(docker ps -aq --filter \"name=$n-\"); do "
-      "docker rm -fv \"$c\" || left=1; done; "
-      "for v in{2}; do docker volume rm \"$v\" 2>&1; done; docker network rm \"$n\" 2>&1; fi; "
-      "for p in $(grep -lsF \"$r/\" /proc/[0-9]*/environ | cut -d/ -f3); do kill -9 \"$p\"; done; "
-      "rm -rf \"$r\" 2>&1 || sudo -n rm -rf \"$r\" || left=1; exit $left",
-      shell_quote(stage->root), shell_quote(stage->network), volumes);
-  Task<Result<ExecResult>> running = parts.machine.run(std::move(request));
-  Task<Result<ExecResult>> bounded = with_deadline(parts.clock, kCleanTimeMax, std::move(running));
-  const Result<ExecResult> cleaned = co_await std::move(bounded);
-  if (cleaned && cleaned->exit.code == 0) co_return true;
-  parts.log.warn(
-      "machine_not_clean",
-      {{"folder", stage->root}, {"error", cleaned ? cleaned->err : cleaned.error().message}});
-  co_return false;
+  request.command =
+      fmt::format("r={}; n={}; {}", shell_quote(stage->root), shell_quote(stage->network), kClean);
+  Task<Result<ExecResult>> cleaning = persist<ExecResult>(
+      parts.clock, parts.patience, [&parts, &request]() -> Task<Result<ExecResult>> {
+        Task<Result<ExecResult>> running = parts.machine.run(request);
+        return with_deadline(parts.clock, kCleanTimeMax, std::move(running));
+      });
+  const Result<ExecResult> cleaned = co_await std::move(cleaning);
+  if (!cleaned) co_return tl::unexpected<Error>(cleaned.error());
+  if (cleaned->exit.code == 0) co_return Status();
+  co_return fail(
+      ErrorKind::unavailable,
+      fmt::format("what a job before has left on the machine cannot be removed: {}", cleaned->err),
+      "Let pools of such jobs use each machine once.");
 }
 
 }  // namespace
@@ -86,6 +110,11 @@ Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std:
       parts.clock, kStoreTime, [&parts, &run] { return parts.runs.steps_of(run); });
   Result<std::vector<StepRecord>> before = co_await std::move(reading);
   if (!before) co_return tl::unexpected<Error>(before.error());
+  if (parts.is_used && before->empty()) {
+    Task<Status> cleaning = clean(parts, &*stage);
+    const Status cleaned = co_await std::move(cleaning);
+    if (!cleaned) co_return tl::unexpected<Error>(cleaned.error());
+  }
   ExecRequest mark;
   // Whoever finds the machine later looks at the steps below that root.
   mark.command = fmt::format("mkdir -p {0}/started && echo {1} > {0}/root", shell_quote(marker),
@@ -109,15 +138,10 @@ Task<Result<JobResult>> run_stage_work(StageWorkParts parts, LeaseId lease, std:
   PatientJournal journal(parts.runs, parts.clock, run);
   StageRunner runner(parts.executor, parts.machine, *containers, parts.clock, parts.observer,
                      journal, parts.find_end, parts.log, parts.patience);
-  Task<Result<StageResult>> running = runner.run(*stage, std::move(*before));
+  Task<Result<StageResult>> running = runner.run(std::move(*stage), std::move(*before));
   const Result<StageResult> ended = co_await std::move(running);
   if (!ended) co_return tl::unexpected<Error>(ended.error());
-  JobResult result = result_of(*ended);
-  if (parts.cleans) {
-    Task<bool> cleaning = clean(parts, &*stage);
-    result.is_clean = co_await std::move(cleaning);
-  }
-  co_return result;
+  co_return result_of(*ended);
 }
 
 }  // namespace muster

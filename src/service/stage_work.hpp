@@ -23,7 +23,7 @@ struct StageWorkParts {
   RunObserver& observer;
   RemoteStep::FindEnd find_end;
   const Log& log;
-  bool cleans;        ///< The machine is used again: what the job leaves there is removed.
+  bool is_used;       ///< Another job was on the machine: what it left there is removed first.
   Duration patience;  ///< With a machine that does not answer while a step runs.
 };
 
