@@ -130,7 +130,8 @@ class Keys:
         known.write_text("".join(f"{address} {key}\n" for key in simulator.host_keys(instance["InstanceId"])))
         done = subprocess.run(
             ["ssh", "-i", self.key, "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
-             "-o", "BatchMode=yes", f"admin@{address}", command], capture_output=True, text=True, timeout=60 * PATIENCE)
+             "-o", "BatchMode=yes", "-o", "ConnectionAttempts=10", f"admin@{address}", command],
+            capture_output=True, text=True, timeout=60 * PATIENCE)  # The keys are on the console before sshd listens.
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done.stdout if check else done
 
