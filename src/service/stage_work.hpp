@@ -23,8 +23,8 @@ struct StageWorkParts {
   RunObserver& observer;
   RemoteStep::FindEnd find_end;
   const Log& log;
-  bool is_used;       ///< Another job was on the machine: what it left there is removed first.
-  Duration patience;  ///< With a machine that does not answer while a step runs.
+  bool is_used = false;  ///< Another job was on the machine: what it left there is removed first.
+  Duration patience;     ///< With a machine that does not answer while a step runs.
 };
 
 /// Runs the pipeline of a work order on a machine, going on where an earlier part of the same

@@ -74,6 +74,5 @@ def test_survives_a_hundred_kills(tmp_path, forgets):
         simulator.close()
 
 
-
 def test_a_job_outlives_a_machine_that_nobody_reaches_for_minutes(tmp_path):
     outlive_a_cut(tmp_path, 150)  # Seconds: more than any call before the job is tried again for.
