@@ -456,14 +456,14 @@ const KeyTable<Pool>& pool_keys() {
                    "idle counts and limits by time, by name")
           .absent("none")
           .number(&Pool::growth_limit, "growth_limit", 0, 100'000,
-                  "instances on their way at a time; 0: no limit")
+                  "instances on their way at a time, of each size; 0: no limit")
           .object(&Pool::reuse, "reuse", reuse_keys(), "how often an instance is used")
           .number(&Pool::stopped_count, "stopped", 0, 100'000,
                   "instances kept stopped, to be started when jobs come; with `on_demand: only`")
           .duration(&Pool::min_life, "min_life", 0s, 24h,
                     "no instance is ended for want of jobs before it is this old")
           .duration(&Pool::max_life, "max_life", 0s, 24h * 365,
-                    "an instance ends at this age, with its job if need be; `0s`: never")
+                    "a running instance ends at this age, with its job if need be; `0s`: never")
           .duration(&Pool::max_age, "max_age", 0s, 24h * 365,
                     "an idle instance that is older is replaced; `0s`: never")
           .duration(&Pool::hedge_after, "hedge_after", 0s, 1h,

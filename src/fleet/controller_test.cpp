@@ -913,6 +913,32 @@ TEST_F(ControllerTest, StoppedInstancesOfARemovedPoolEnd) {
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
 }
 
+TEST_F(ControllerTest, StoppedInstancesBeyondWhatTheirPoolKeepsEnd) {
+  const InstanceId id = make_stopped();
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  config.pools["linux"].stopped_count = 0;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+}
+
+TEST_F(ControllerTest, ProtectedStoppedInstancesStay) {
+  const InstanceId id = make_stopped();
+  controller->apply(InstanceOrdered{id, InstanceOrder::protected_, "ann"}, now);
+  config.pools["linux"].stopped_count = 0;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+}
+
+TEST_F(ControllerTest, ADrainedPoolKeepsNothingStopped) {
+  const InstanceId id = make_stopped();
+  controller->apply(PoolOrdered{PoolName("linux"), PoolMode::draining, "ann", "image"}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+}
+
 TEST_F(ControllerTest, StoppedInstancesAreStartedBeforeNewOnesAreLaunched) {
   const InstanceId id = make_stopped();
   queue(1);

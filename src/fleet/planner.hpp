@@ -145,6 +145,7 @@ class Planner {
                   const std::string& reason);
   void scale_in();
   void scale_in(const SizedPool& at, const Pool& pool, const Supply& supply);
+  void end_stopped(const SizedPool& at, const Pool& pool);
   void replace_old(const SizedPool& at, const Pool& pool);
   void note_reasons();
   [[nodiscard]] double usd_reserved() const;

@@ -381,6 +381,7 @@ void Planner::scale_in() {
     const Pool* pool = find_pool(at.pool);
     if (pool == nullptr) continue;
     scale_in(at, *pool, parts_.fleet.supply_of(at));
+    end_stopped(at, *pool);
     replace_old(at, *pool);
   }
 }
@@ -419,6 +420,23 @@ void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supp
     parts_.fleet.edit(id).reason = drains       ? "its pool is being drained"
                                    : makes_room ? "makes room for a job that waits"
                                                 : "was idle for longer than idle.time";
+    parts_.fleet.move(id, InstancePhase::terminating, now_);
+    --surplus;
+  }
+}
+
+/// Those beyond what the pool keeps stopped, which may have become less.
+void Planner::end_stopped(const SizedPool& at, const Pool& pool) {
+  const PoolMode mode = mode_of(at.pool);
+  if (waiting_[at] > 0 && mode == PoolMode::open) return;
+  const Supply::ByTime stopped = parts_.fleet.supply_of(at).stopped;
+  const bool drains = mode == PoolMode::draining;
+  int surplus = static_cast<int>(stopped.size()) - (drains ? 0 : pool.stopped_count);
+  for (const auto& [since, id] : stopped) {
+    if (surplus <= 0) return;
+    if (parts_.fleet.find(id)->is_protected) continue;
+    parts_.fleet.edit(id).reason =
+        drains ? "its pool is being drained" : "its pool keeps fewer stopped";
     parts_.fleet.move(id, InstancePhase::terminating, now_);
     --surplus;
   }
