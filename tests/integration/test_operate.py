@@ -189,6 +189,26 @@ def test_a_removed_pool_says_what_it_leaves(daemon):
     assert wait_for(daemon, waiting, "finished")["outcome"] == "passed"
 
 
+def test_stopped_machines_beyond_what_their_pool_keeps_end(daemon):
+    whole = (daemon.folder / "muster.yml").read_text()
+
+    def keep(count: int):
+        daemon.configure(whole.replace(
+            "    max_instances: 1\n", f"    max_instances: 4\n    stopped: {count}\n"
+            "    on_demand: only\n    idle: {time: 1s}\n"))
+        ask(daemon, "config", "reload")
+        until(lambda: stopped() == count, 30, f"{count} stopped machines")
+
+    def stopped() -> int:
+        pools = json.loads(ask(daemon, "pools", "--json"))["pools"]
+        return next(one["stopped"] for one in pools if one["name"] == "other")
+
+    keep(2)
+    keep(1)
+    ask(daemon, "pool", "drain", "other")
+    until(lambda: stopped() == 0, 30, "the other to end")
+
+
 def test_a_pool_that_forbids_privileged_forbids_it_whatever_names_it(daemon):
     whole = (daemon.folder / "muster.yml").read_text()
     daemon.configure(whole.replace("labels: [arm64]", "labels: [arm64]\n    privileged: false"))
