@@ -317,7 +317,7 @@ void add_operate_commands(CLI::App& app, std::function<int()>& chosen) {
     add_reason(command);
     set.add_json(command, "muster.pools/1");
   };
-  add_pool_order("pause", "Start no job and launch nothing; what is idle stays.");
+  add_pool_order("pause", "Start no job and launch nothing; what is idle ends after `idle.time`.");
   add_pool_order("drain",
                  "Start no job and launch nothing; what is idle or stopped ends, jobs go on.");
   add_pool_order("resume", "Let it work again.");

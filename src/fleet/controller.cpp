@@ -64,7 +64,8 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
   constexpr auto kCounted = std::chrono::minutes{1};
   std::multimap<TimePoint, int> launches;
   for (Instance& instance : snapshot.instances) {
-    if (is_coming(instance.phase)) instance.phase_since = now;
+    const bool is_stopped = instance.phase == InstancePhase::stopped;
+    if (is_coming(instance.phase) || is_stopped) instance.phase_since = now;
     instance.contact_at = {};  // By this process, it was not reached yet.
     if (now - instance.launched_at < kCounted) launches.emplace(instance.launched_at, 1);
   }

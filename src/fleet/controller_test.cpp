@@ -754,7 +754,7 @@ TEST_F(ControllerTest, AListingOfBeforeAJobWasGivenBackTakesItFromNobody) {
   EXPECT_EQ(job->state, JobState::queued);
 }
 
-TEST_F(ControllerTest, APausedPoolStartsNothingAndKeepsWhatIsIdle) {
+TEST_F(ControllerTest, APausedPoolStartsNothingAndIsToldWhy) {
   start();
   controller->apply(PoolOrdered{PoolName("linux"), PoolMode::paused, "ann", "image"}, now);
   queue(1);
@@ -919,6 +919,30 @@ TEST_F(ControllerTest, StoppedInstancesBeyondWhatTheirPoolKeepsEnd) {
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
   config.pools["linux"].stopped_count = 0;
   controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+}
+
+TEST_F(ControllerTest, StoppedInstancesAreNotStartedToRefillTheReserve) {
+  const InstanceId id = make_stopped();
+  config.pools["linux"].stopped_count = 2;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  EXPECT_EQ(answer_launches().size(), 1U);
+}
+
+TEST_F(ControllerTest, WhatARestoredStoreCallsStoppedStaysUntilItIsKnownWhoseJobsRun) {
+  const InstanceId id = make_stopped();
+  FleetSnapshot old;
+  old.instances = {*controller->fleet().find(id)};
+  config.pools["linux"].stopped_count = 0;
+  start();
+  controller->restore(old, now);
+  inputs.knows_claims = false;
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  inputs.knows_claims = true;
   plan();
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
 }

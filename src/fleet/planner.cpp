@@ -134,6 +134,10 @@ void Planner::expire() {
   if (!expiries_.empty()) may_change_at(expiries_.begin()->first);
 }
 
+bool Planner::may_be_old(const Instance& instance) const {
+  return instance.contact_at == TimePoint{} && !inputs_.knows_claims;
+}
+
 std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
   const Pool* pool = find_pool(instance.pool);
   const bool is_coming = instance.phase == InstancePhase::pending ||
@@ -166,6 +170,7 @@ std::optional<TimePoint> Planner::expire_instance(const Instance& instance) {
   if (!is_idle && !is_busy && !is_stopped) return std::nullopt;
   const bool is_kept = !is_busy && instance.is_protected;  // For as long as people want it.
   if (!is_busy && pool == nullptr) {
+    if (may_be_old(instance)) return std::nullopt;
     return is_kept ? now_ + 1min : end("its pool is no more in the configuration");
   }
   if (is_stopped || pool == nullptr || pool->max_life == Duration{}) return std::nullopt;

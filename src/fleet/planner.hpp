@@ -98,6 +98,7 @@ class Planner {
   };
   struct Wish {
     int count = 0;
+    int only_new = 0;  ///< Of them, not to be started from those that are stopped.
     std::string reason;
   };
   struct Room {
@@ -145,6 +146,8 @@ class Planner {
                   const std::string& reason);
   void scale_in();
   void scale_in(const SizedPool& at, const Pool& pool, const Supply& supply);
+  /// Only the store says what it is, and that may be older than a job that it has.
+  [[nodiscard]] bool may_be_old(const Instance& instance) const;
   void end_stopped(const SizedPool& at, const Pool& pool);
   void replace_old(const SizedPool& at, const Pool& pool);
   void note_reasons();

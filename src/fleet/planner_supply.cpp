@@ -284,17 +284,22 @@ void Planner::fill_idle() {
     const SizedPool at{pool.name, ""};
     const Supply& supply = parts_.fleet.supply_of(at);
     const int kept = static_cast<int>(supply.stopped.size()) + supply.stopping;
-    const int wanted = target + std::max(0, pool.stopped_count - kept);
+    const int refill = std::max(0, pool.stopped_count - kept);
     int& coming = coming_[at];
     const int ready = static_cast<int>(supply.idle.size()) - unknown_[at];
-    const int missing = wanted - ready - std::max(0, coming);
+    const int missing = target + refill - ready - std::max(0, coming);
     if (missing <= 0) continue;
     const Room room = room_for(at);
     may_change_at(room.reason.next);
     const int count = std::min(missing, room.count);
     is_idle_short_ = is_idle_short_ || (count < missing && waits_for_room(room.reason.cause));
     if (count <= 0) continue;
-    wish_for(at, count, fmt::format("{} idle are wanted", wanted));
+    const int idle_missing = std::max(0, missing - refill);
+    wish_for(at, count,
+             idle_missing > 0 ? fmt::format("{} idle are wanted", target)
+                              : fmt::format("{} stopped are wanted", pool.stopped_count));
+    // A reserve that is filled from itself never is.
+    wishes_[at].only_new += std::max(0, count - idle_missing);
   }
 }
 
@@ -337,7 +342,7 @@ void Planner::add_intent(const SizedPool& at, const Market::Choice& choice, int 
 }
 
 void Planner::launch_for(const SizedPool& at, const Wish& wish) {
-  const int missing = wish.count - start_stopped(at, wish.count);
+  const int missing = wish.count - start_stopped(at, wish.count - wish.only_new);
   if (missing <= 0) return;
   // The first goes at once; what arrives while it is in flight goes together.
   for (const auto& [id, intent] : parts_.fleet.intents()) {
@@ -434,7 +439,8 @@ void Planner::end_stopped(const SizedPool& at, const Pool& pool) {
   int surplus = static_cast<int>(stopped.size()) - (drains ? 0 : pool.stopped_count);
   for (const auto& [since, id] : stopped) {
     if (surplus <= 0) return;
-    if (parts_.fleet.find(id)->is_protected) continue;
+    const Instance& instance = *parts_.fleet.find(id);
+    if (instance.is_protected || may_be_old(instance)) continue;
     parts_.fleet.edit(id).reason =
         drains ? "its pool is being drained" : "its pool keeps fewer stopped";
     parts_.fleet.move(id, InstancePhase::terminating, now_);
@@ -460,8 +466,8 @@ void Planner::replace_old(const SizedPool& at, const Pool& pool) {
       const TimePoint due = instance.launched_at + pool.max_age;
       const bool is_old = has_age && now_ >= due;
       if (has_age && !is_old) may_change_at(due);
-      const bool is_unknown =
-          instance.phase == InstancePhase::idle && instance.contact_at == TimePoint{};
+      const bool is_idle = instance.phase == InstancePhase::idle;
+      const bool is_unknown = is_idle ? instance.contact_at == TimePoint{} : may_be_old(instance);
       if ((!is_other && !is_old) || instance.is_protected || is_unknown) continue;
       if (oldest && oldest->first <= since) break;
       oldest = {since, id};

@@ -189,7 +189,7 @@ def test_a_removed_pool_says_what_it_leaves(daemon):
     assert wait_for(daemon, waiting, "finished")["outcome"] == "passed"
 
 
-def test_stopped_machines_beyond_what_their_pool_keeps_end(daemon):
+def test_stopped_machines_beyond_what_their_pool_keeps_end(daemon, processes):
     whole = (daemon.folder / "muster.yml").read_text()
 
     def keep(count: int):
@@ -205,8 +205,9 @@ def test_stopped_machines_beyond_what_their_pool_keeps_end(daemon):
 
     keep(2)
     keep(1)
+    until(lambda: processes.ledger()["alive"] == 1, 30, "one to end")
     ask(daemon, "pool", "drain", "other")
-    until(lambda: stopped() == 0, 30, "the other to end")
+    until(lambda: processes.ledger()["alive"] == 0, 30, "the other to end")
 
 
 def test_a_pool_that_forbids_privileged_forbids_it_whatever_names_it(daemon):
