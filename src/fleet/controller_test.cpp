@@ -932,6 +932,16 @@ TEST_F(ControllerTest, StoppedInstancesAreNotStartedToRefillTheReserve) {
   EXPECT_EQ(answer_launches().size(), 1U);
 }
 
+TEST_F(ControllerTest, AReserveThatCouldNotBeStartedIsNotKept) {
+  const InstanceId id = make_stopped();
+  config.pools["linux"].stopped_count = 2;
+  config.pools["linux"].max_instances = 1;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  EXPECT_EQ(planned(), 0);
+}
+
 TEST_F(ControllerTest, WhatARestoredStoreCallsStoppedStaysUntilItIsKnownWhoseJobsRun) {
   const InstanceId id = make_stopped();
   FleetSnapshot old;

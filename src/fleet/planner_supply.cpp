@@ -293,13 +293,16 @@ void Planner::fill_idle() {
     may_change_at(room.reason.next);
     const int count = std::min(missing, room.count);
     is_idle_short_ = is_idle_short_ || (count < missing && waits_for_room(room.reason.cause));
-    if (count <= 0) continue;
-    const int idle_missing = std::max(0, missing - refill);
-    wish_for(at, count,
-             idle_missing > 0 ? fmt::format("{} idle are wanted", target)
-                              : fmt::format("{} stopped are wanted", pool.stopped_count));
-    // A reserve that is filled from itself never is.
-    wishes_[at].only_new += std::max(0, count - idle_missing);
+    const int idle = std::min(count, std::max(0, missing - refill));
+    // A reserve that is filled from itself never is, and one that may not be started is none.
+    const int live = parts_.fleet.live_count(at.pool) + wished_[at.pool] +
+                     std::max(idle, static_cast<int>(supply.stopped.size()));
+    const int only_new = std::clamp(pool.max_instances - live, 0, std::max(0, count - idle));
+    if (idle + only_new <= 0) continue;
+    wish_for(at, idle + only_new,
+             idle > 0 ? fmt::format("{} idle are wanted", target)
+                      : fmt::format("{} stopped are wanted", pool.stopped_count));
+    wishes_[at].only_new += only_new;
   }
 }
 
