@@ -322,7 +322,10 @@ class Day {
       } else if (loop_ != nullptr) {
         Config fewer = config_;
         if (fewer.pools.size() > 1) fewer.pools.erase(std::prev(fewer.pools.end()));
-        for (auto& [name, pool] : fewer.pools) pool.idle.count = 0;
+        for (auto& [name, pool] : fewer.pools) {
+          pool.idle.count = 0;
+          pool.stopped_count = 0;
+        }
         world_.trace("configuration replaced", std::to_string(fewer.pools.size()));
         loop_->post(ConfigReplaced{fewer});
         co_await world_.clock.sleep(10min);
