@@ -957,6 +957,78 @@ TEST_F(ControllerTest, WhatARestoredStoreCallsStoppedStaysUntilItIsKnownWhoseJob
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
 }
 
+TEST_F(ControllerTest, StoppedInstancesBeyondWhatTheirPoolMayStartEnd) {
+  const InstanceId id = make_stopped();
+  config.pools["linux"].max_instances = 0;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+}
+
+TEST_F(ControllerTest, RestoredInstancesOfARemovedPoolEndOnceItIsKnownWhoseJobsRun) {
+  for (const InstancePhase phase : {InstancePhase::idle, InstancePhase::stopped}) {
+    Instance restored;
+    restored.id = InstanceId("i-9");
+    restored.pool = PoolName("removed");
+    restored.phase = phase;
+    restored.launched_at = restored.phase_since = now;
+    FleetSnapshot stored;
+    stored.instances = {restored};
+    start();
+    controller->restore(stored, now);
+    inputs.knows_claims = false;
+    plan();
+    EXPECT_EQ(controller->fleet().find(restored.id)->phase, phase);
+    inputs.knows_claims = true;
+    plan();
+    EXPECT_EQ(controller->fleet().find(restored.id)->phase, InstancePhase::terminating);
+  }
+}
+
+TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
+  config.pools["linux"].idle.count = 1;
+  config.limits.vcpus = 10;
+  add_pool("large", {"large"});
+  start();
+  PoolOffers offers;
+  offers.settings = "s";
+  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
+  controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  plan();
+  const InstanceId idle = answer_launches().at(0);
+  make_ready(idle);
+  queue(1, "large", {"large"});
+  plan();
+  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::terminating);
+  EXPECT_EQ(planned(), 0);
+  SeenInstance seen;
+  seen.id = idle;
+  seen.state = SeenInstance::State::ending;
+  controller->apply(InstancesListed{{seen}, now}, now);
+  plan();
+  ASSERT_EQ(planned(), 1);
+  EXPECT_EQ(open_intents().at(0).pool, PoolName("large"));
+}
+
+TEST_F(ControllerTest, AJobThatNoRoomIsEnoughForTakesNoneAway) {
+  config.pools["linux"].idle.count = 1;
+  config.limits.vcpus = 8;
+  add_pool("large", {"large"});
+  start();
+  PoolOffers offers;
+  offers.settings = "s";
+  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
+  controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  queue(1, "large", {"large"});
+  plan();
+  ASSERT_EQ(planned(), 1);
+  EXPECT_EQ(open_intents().at(0).pool, PoolName("linux"));
+  const InstanceId idle = answer_launches().at(0);
+  make_ready(idle);
+  plan();
+  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::idle);
+}
+
 TEST_F(ControllerTest, ProtectedStoppedInstancesStay) {
   const InstanceId id = make_stopped();
   controller->apply(InstanceOrdered{id, InstanceOrder::protected_, "ann"}, now);

@@ -65,6 +65,7 @@ void Planner::may_change_at(std::optional<TimePoint> at) {
 }
 
 std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
+  if (inputs.knows_claims != inputs_.knows_claims) expires_all_ = true;
   inputs_ = inputs;
   now_ = inputs.now;
   next_.reset();
@@ -397,9 +398,10 @@ void Planner::place(Cursor& cursor, int count) {
   }
   cursor.is_blocked = true;
   cursor.reason = first_reason.value_or(WaitReason{});
-  const bool is_short = cursor.reason.cause == WaitCause::cluster_limit ||
-                        cursor.reason.cause == WaitCause::vcpu_limit;
-  if (is_short) short_by_ += count;
+  // No room that could be made is enough for a machine that is larger than the limit.
+  const bool may_fit = cursor.reason.cause == WaitCause::vcpu_limit &&
+                       choice_for(cursor.pools.front()).vcpus_max() <= parts_.config.limits.vcpus;
+  if (may_fit || cursor.reason.cause == WaitCause::cluster_limit) short_by_ += count;
   if (!cursor.pools.empty()) {
     waiting_[cursor.pools.front()] += cursor.rest;
   }

@@ -278,6 +278,8 @@ int Planner::target_of(const PoolName& pool) const {
 
 void Planner::fill_idle() {
   is_idle_short_ = false;
+  // What is kept ready ends to make room for these jobs.
+  if (short_by_ > 0) return;
   for (const auto& [name, pool] : parts_.config.pools) {
     const int target = target_of(pool.name);
     if (target + pool.stopped_count == 0 || mode_of(pool.name) != PoolMode::open) continue;
@@ -433,13 +435,14 @@ void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supp
   }
 }
 
-/// Those beyond what the pool keeps stopped, which may have become less.
+/// Those beyond what the pool keeps stopped or may start, which may have become less.
 void Planner::end_stopped(const SizedPool& at, const Pool& pool) {
   const PoolMode mode = mode_of(at.pool);
   if (waiting_[at] > 0 && mode == PoolMode::open) return;
   const Supply::ByTime stopped = parts_.fleet.supply_of(at).stopped;
   const bool drains = mode == PoolMode::draining;
-  int surplus = static_cast<int>(stopped.size()) - (drains ? 0 : pool.stopped_count);
+  const int kept = drains ? 0 : std::min(pool.stopped_count, pool.max_instances);
+  int surplus = static_cast<int>(stopped.size()) - kept;
   for (const auto& [since, id] : stopped) {
     if (surplus <= 0) return;
     const Instance& instance = *parts_.fleet.find(id);
