@@ -1000,6 +1000,7 @@ TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
   queue(1, "large", {"large"});
   plan();
   EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::terminating);
+  plan();
   EXPECT_EQ(planned(), 0);
   SeenInstance seen;
   seen.id = idle;
