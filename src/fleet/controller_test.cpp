@@ -42,6 +42,16 @@ struct ControllerTest : testing::Test {
     controller->apply(PoolResolved{PoolName(pool), offers}, now);
   }
 
+  /// Starts with another pool `large`, whose machines have so many vCPUs.
+  void resolve_large(int vcpus) {
+    add_pool("large", {"large"});
+    start();
+    PoolOffers offers;
+    offers.settings = "s";
+    offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, vcpus}};
+    controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  }
+
   void queue(int count, const std::string& prefix = "j",
              std::vector<std::string> labels = {"linux"}, const std::string& repository = "o/r") {
     for (int i = 0; i < count; ++i) {
@@ -988,12 +998,7 @@ TEST_F(ControllerTest, RestoredInstancesOfARemovedPoolEndOnceItIsKnownWhoseJobsR
 TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
   config.pools["linux"].idle.count = 1;
   config.limits.vcpus = 10;
-  add_pool("large", {"large"});
-  start();
-  PoolOffers offers;
-  offers.settings = "s";
-  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
-  controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  resolve_large(10);
   plan();
   const InstanceId idle = answer_launches().at(0);
   make_ready(idle);
@@ -1012,22 +1017,55 @@ TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
 }
 
 TEST_F(ControllerTest, AJobThatNoRoomIsEnoughForTakesNoneAway) {
-  config.pools["linux"].idle.count = 1;
+  for (const int vcpus : {10, 0}) {
+    config.pools["linux"].idle.count = 1;
+    config.limits.vcpus = 8;
+    listed.clear();
+    resolve_large(vcpus);
+    queue(1, "large", {"large"});
+    plan();
+    ASSERT_EQ(planned(), 1);
+    EXPECT_EQ(open_intents().at(0).pool, PoolName("linux"));
+    const InstanceId idle = answer_launches().at(0);
+    make_ready(idle);
+    plan();
+    EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::idle);
+  }
+}
+
+TEST_F(ControllerTest, AJobTakesTheRoomOfTheSecondOfItsPoolsWhereTheFirstHasNone) {
+  config.pools["linux"].idle.count = 4;
   config.limits.vcpus = 8;
-  add_pool("large", {"large"});
-  start();
-  PoolOffers offers;
-  offers.settings = "s";
-  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
-  controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  add_pool("small", {"large"}).priority = -1;
+  resolve_large(10);
+  plan();
+  for (const InstanceId& id : answer_launches()) make_ready(id);
   queue(1, "large", {"large"});
   plan();
-  ASSERT_EQ(planned(), 1);
-  EXPECT_EQ(open_intents().at(0).pool, PoolName("linux"));
-  const InstanceId idle = answer_launches().at(0);
-  make_ready(idle);
+  EXPECT_EQ(count_of(InstancePhase::terminating), 1);
+}
+
+TEST_F(ControllerTest, OldStoppedInstancesStayWhileNothingIsLaunchedInTheirPlace) {
+  config.pools["linux"].max_age = 1h;
+  config.limits.vcpus = 10;
+  add_pool("other", {"other"});
+  add_pool("large", {"large"});
+  const InstanceId id = make_stopped();
+  PoolOffers offers;
+  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
+  controller->apply(PoolResolved{PoolName("large"), offers}, now);
+  queue(1, "other", {"other"});
   plan();
-  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::idle);
+  make_ready(answer_launches().at(0));
+  plan();
+  queue(1, "large", {"large"});
+  now += 2h;
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  config.limits.vcpus = 100;
+  controller->apply(ConfigReplaced{config}, now);
+  plan();
+  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
 }
 
 TEST_F(ControllerTest, ProtectedStoppedInstancesStay) {

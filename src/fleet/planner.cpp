@@ -357,6 +357,14 @@ void Planner::Cursor::count_on(int count, WaitReason why) {
   reason = std::move(why);
 }
 
+/// Whether fewer instances would make room for one of this pool.
+bool Planner::can_make_room(const Room& room, const SizedPool& at) {
+  if (room.reason.cause == WaitCause::cluster_limit) return true;
+  const int vcpus = choice_for(at).vcpus_max();  // 0: not known.
+  return room.reason.cause == WaitCause::vcpu_limit && vcpus > 0 &&
+         vcpus <= parts_.config.limits.vcpus;
+}
+
 /// Lets waiting jobs count on what comes, and wishes for what is missing.
 void Planner::place(Cursor& cursor, int count) {
   for (const SizedPool& at : cursor.pools) {
@@ -376,9 +384,11 @@ void Planner::place(Cursor& cursor, int count) {
     return;
   }
   std::optional<WaitReason> first_reason;
+  bool is_short = false;
   for (const SizedPool& at : cursor.pools) {
     const Room room = room_for(at);
     if (room.count <= 0) {
+      is_short = is_short || can_make_room(room, at);
       if (!first_reason) first_reason = room.reason;
       may_change_at(room.reason.next);
       continue;
@@ -398,10 +408,7 @@ void Planner::place(Cursor& cursor, int count) {
   }
   cursor.is_blocked = true;
   cursor.reason = first_reason.value_or(WaitReason{});
-  // No room that could be made is enough for a machine that is larger than the limit.
-  const bool may_fit = cursor.reason.cause == WaitCause::vcpu_limit &&
-                       choice_for(cursor.pools.front()).vcpus_max() <= parts_.config.limits.vcpus;
-  if (may_fit || cursor.reason.cause == WaitCause::cluster_limit) short_by_ += count;
+  if (is_short) short_by_ += count;
   if (!cursor.pools.empty()) {
     waiting_[cursor.pools.front()] += cursor.rest;
   }

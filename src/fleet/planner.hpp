@@ -138,6 +138,7 @@ class Planner {
   [[nodiscard]] int target_of(const PoolName& pool) const;
   void fill_idle();
   [[nodiscard]] Room room_for(const SizedPool& pool);
+  [[nodiscard]] bool can_make_room(const Room& room, const SizedPool& at);
   [[nodiscard]] int late_count(const Pool& pool, const Supply& supply);
   void launch();
   void launch_for(const SizedPool& pool, const Wish& wish);

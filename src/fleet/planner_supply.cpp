@@ -387,12 +387,13 @@ void Planner::launch() {
 void Planner::scale_in() {
   std::vector<SizedPool> places;
   for (const auto& [at, supply] : parts_.fleet.supply()) places.push_back(at);
+  const bool is_short = short_by_ > 0;  // Nothing would be launched in an old one's place.
   for (const SizedPool& at : places) {
     const Pool* pool = find_pool(at.pool);
     if (pool == nullptr) continue;
     scale_in(at, *pool, parts_.fleet.supply_of(at));
     end_stopped(at, *pool);
-    replace_old(at, *pool);
+    if (!is_short) replace_old(at, *pool);
   }
 }
 
