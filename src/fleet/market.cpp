@@ -154,16 +154,33 @@ void Market::tried(const PoolName& pool, TimePoint now) {
   found->second.open_until = now + kCircuitOpen;
 }
 
+namespace {
+
+/// Whether the pool has it, for jobs of this size. Types of sizes are for those who ask for them.
+bool is_offered(const Pool& pool, const std::string& type, const Offering& offering) {
+  const OnDemandRule other =
+      offering.capacity_type == CapacityType::spot ? OnDemandRule::only : OnDemandRule::never;
+  if (pool.on_demand == other) return false;
+  const std::string& offered = offering.instance_type;
+  if (!type.empty()) return offered == type;
+  if (pool.types.empty()) return offered.empty();
+  return std::find(pool.types.begin(), pool.types.end(), offered) != pool.types.end();
+}
+
+}  // namespace
+
 Market::Choice Market::choose(const Pool& pool, const std::string& type, TimePoint now) const {
   Choice choice;
   const PoolOffers* offers = offers_of(pool.name);
-  if (offers == nullptr) {
+  // Also of another configuration: what was asked for by the one before does not fit this one.
+  const auto unresolved = [&] {
     choice.reason = {
         WaitCause::launching,
         fmt::format("what pool {} can be launched from is being asked for", pool.name.value()), now,
         std::nullopt};
     return choice;
-  }
+  };
+  if (offers == nullptr) return unresolved();
   if (offers->error) {
     choice.reason = {WaitCause::launch_error, offers->error->describe(), now, std::nullopt};
     return choice;
@@ -173,15 +190,14 @@ Market::Choice Market::choose(const Pool& pool, const std::string& type, TimePoi
   int tried = 0;
   for (const CapacityType capacity : {CapacityType::spot, CapacityType::on_demand}) {
     for (const PricedOffering& one : offers->offerings) {
-      const bool is_wanted = one.offering.capacity_type == capacity &&
-                             (type.empty() || one.offering.instance_type == type);
-      if (!is_wanted) continue;
+      if (one.offering.capacity_type != capacity || !is_offered(pool, type, one.offering)) continue;
       ++tried;
       const Memory* memory = set_aside(one.offering, now);
       if (memory == nullptr) {
         choice.offerings.push_back(one);
         continue;
       }
+      choice.vcpus_aside = std::max(choice.vcpus_aside, one.vcpus);
       if (tried <= 4) out_of_room += (out_of_room.empty() ? "" : ", ") + describe(one.offering);
       if (first_back == nullptr || memory->set_aside_until < first_back->set_aside_until) {
         first_back = memory;
@@ -190,6 +206,7 @@ Market::Choice Market::choose(const Pool& pool, const std::string& type, TimePoi
     // On-demand is the net under spot, not a part of it.
     if (!choice.offerings.empty()) break;
   }
+  if (choice.offerings.empty() && tried == 0 && type.empty()) return unresolved();
   if (choice.offerings.empty()) {
     choice.reason.cause =
         first_back != nullptr && first_back->is_quota ? WaitCause::quota : WaitCause::capacity;
@@ -203,6 +220,9 @@ Market::Choice Market::choose(const Pool& pool, const std::string& type, TimePoi
     if (first_back != nullptr) choice.reason.next = first_back->set_aside_until;
     return choice;
   }
+  choice.is_doubtful = std::all_of(
+      choice.offerings.begin(), choice.offerings.end(),
+      [&](const auto& one) { return set_aside(one.offering, now - kSetAsideMax) != nullptr; });
   if (pool.order != OfferingOrder::price) return choice;
   std::vector<std::pair<double, std::size_t>> order;  // Equal costs stay in the order listed.
   for (std::size_t i = 0; i < choice.offerings.size(); ++i) {

@@ -44,6 +44,8 @@ class Market {
   struct Choice {
     std::vector<PricedOffering> offerings;  ///< Of one capacity type, the best first; may be empty.
     WaitReason reason;                      ///< Why there is none.
+    int vcpus_aside = 0;                    ///< The largest of those set aside.
+    bool is_doubtful = false;               ///< All were refused lately.
 
     /// The dearest and the largest of those that may be taken.
     [[nodiscard]] double usd_max() const;

@@ -130,6 +130,8 @@ Task<Result<PoolOffers>> PoolResolver::offers(Pool pool, ResolvedPool resolved,
   }
   Pool all = pool;
   all.types = types;
+  // Its own machines are what its launch template says.
+  if (pool.types.empty()) all.types.insert(all.types.begin(), "");
   std::map<std::string, int> vcpus;
   std::map<std::pair<std::string, std::string>, double> spot;  // By type and zone.
   if (!types.empty()) {

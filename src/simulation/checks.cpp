@@ -6,6 +6,7 @@
 #include <map>
 
 #include "ec2model/catalog.hpp"
+#include "fleet/labels.hpp"
 
 namespace muster::simulation {
 
@@ -177,8 +178,8 @@ void Checks::job_claimed(const std::string& job, const LeaseId& lease) {
   world_.violate("I9", fmt::format("job {} was claimed for a lease that is not stored", job));
 }
 
-/// I9: a job begins when it is stored that it may have. I5: a machine takes as many jobs as its
-/// pool allows, which is one unless it says more.
+/// I9: a job begins when it is stored that it may have. I6: on a machine of the size that it asks
+/// for. I5: which takes as many jobs as its pool allows, one unless it says more.
 void Checks::job_started(const SimHost& host, const std::string& job, const LeaseId& lease) {
   const auto stored = world_.disk.leases.find(lease);
   const bool is_stored = stored == world_.disk.leases.end()
@@ -190,6 +191,12 @@ void Checks::job_started(const SimHost& host, const std::string& job, const Leas
     world_.violate("I9", fmt::format("job {} was started, and it is not stored that it is", job));
   }
   const ec2model::Instance& instance = *world_.model.find(host.id.value());
+  const std::vector<std::string>& labels = world_.jobs.at(job).labels;
+  const bool wants_large = std::find(labels.begin(), labels.end(), "size:large") != labels.end();
+  if (wants_large != (instance.instance_type == kLargeType)) {
+    world_.violate("I6", fmt::format("job {} for [{}] was started on a {}", job,
+                                     join_labels(labels), instance.instance_type));
+  }
   const auto pool = config_.pools.find(pool_of(instance));
   const int most = pool == config_.pools.end() ? 1 : pool->second.reuse.jobs;
   // How often one was used already, only the store knows.

@@ -10,6 +10,8 @@
 
 namespace muster::simulation {
 
+inline constexpr const char* kLargeType = "m5.xlarge";  ///< What jobs with `size:large` get.
+
 /// The invariants of the design, looked at after each event of the world, and what they need to
 /// remember. None of them asks the code under test whether it is right: they compare what it knows
 /// with what is.

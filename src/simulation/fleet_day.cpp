@@ -108,6 +108,7 @@ class Plan {
       std::advance(pool, dice_.between(0L, static_cast<long>(config.pools.size()) - 1));
       std::vector<std::string> labels{pool->second.labels.front()};
       if (dice_.hits(0.3)) labels = {"any"};
+      if (!pool->second.sizes.empty() && dice_.hits(0.3)) labels.emplace_back("size:large");
       add_job(world, i, at, takes, labels);
     }
   }
@@ -138,6 +139,7 @@ class Plan {
     if (dice_.hits(0.2)) pool.max_age = 2h;
     if (dice_.hits(0.2)) pool.min_life = 20min;
     if (dice_.hits(0.2)) pool.stopped_count = static_cast<int>(dice_.between(1L, 3L));
+    if (dice_.hits(0.2)) pool.sizes = {{"large", kLargeType}};
     if (dice_.hits(0.3)) pool.schedule["day"] = {"* 8-17 * * *", "Europe/Berlin", 2};
     // Closed for a third of each hour: its jobs wait until then.
     if (dice_.hits(0.2)) pool.schedule["closed"] = {"0-19 * * * *", "Europe/Berlin", 0, 0};

@@ -57,6 +57,31 @@ def test_reads_its_configuration_again_and_keeps_the_old_one(processes, tmp_path
     judge(ci, processes)
 
 
+def test_sizes_are_for_jobs_that_ask_for_them(processes, tmp_path, ci):
+    ec2 = processes.ec2
+    image = ec2.describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": ["debian-12-amd64-process"]}])
+    ec2.create_launch_template(LaunchTemplateName="own", LaunchTemplateData={
+        "ImageId": image["Images"][0]["ImageId"], "InstanceType": "m5.large"})
+    sizes = "    sizes: {small: t3.medium}\n"
+    own = ("  own:\n    launch_template: {name: own}\n    labels: [own]\n    dead_man: 1m\n    boot_timeout: 45s\n"
+           "    ssh: {port: 2222}\n")
+    daemon = Daemon(processes, tmp_path / "d", ci, idle=0, order="price", more=sizes + own + sizes).start()
+    try:
+        for label, prefix in [("linux", "a"), ("own", "b")]:
+            add_jobs(ci, 1, labels=[label], prefix=prefix)
+            add_jobs(ci, 1, labels=[label, "size:small"], prefix=prefix + "-small")
+        until(lambda: all_ended(ci), 30, "the jobs")
+        kinds = {}
+        for name, job in ci.truth.jobs.items():
+            seen = ec2.describe_instances(InstanceIds=[job["instance"]])["Reservations"][0]["Instances"][0]
+            kinds[name] = seen["InstanceType"]
+        assert kinds == {"a00000": "t3.large", "a-small00000": "t3.medium", "b00000": "m5.large",
+                         "b-small00000": "t3.medium"}
+    finally:
+        daemon.stop()
+    judge(ci, processes)
+
+
 def test_cancelled_jobs_end_and_their_machines_with_them(processes, tmp_path, ci):
     daemon = Daemon(processes, tmp_path / "d", ci, idle=0).start()
     try:
