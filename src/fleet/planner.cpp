@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "fleet/labels.hpp"
@@ -77,7 +78,10 @@ std::optional<TimePoint> Planner::plan(const PlanInputs& inputs) {
   waiting_.clear();
   wished_total_ = 0;
   wished_vcpus_ = 0;
-  short_by_ = 0;
+  late_.clear();
+  making_room_.reset();
+  totals_.reset();
+  placed_.clear();
   wished_usd_ = 0;
   expire_ended_jobs();
   expire();
@@ -233,31 +237,41 @@ Planner::Cursor* Planner::best_cursor() {
   return best;
 }
 
-/// Limits of jobs, whatever instances there are.
-bool Planner::is_limited(Cursor& cursor) {
+/// How many more of these jobs limits of jobs allow, whatever instances there are.
+Planner::Room Planner::job_room(const Demand::Key& key) {
   const Limits& limits = parts_.config.limits;
-  const auto block = [&](WaitCause cause, std::string text) {
-    cursor.is_blocked = true;
-    cursor.reason = {cause, std::move(text), now_, std::nullopt};
-    return true;
+  Room room{std::numeric_limits<int>::max(), {}};
+  const auto narrow = [&](int most, int running, int placed, WaitCause cause,
+                          const std::string& who, const std::string& limit) {
+    const int more = std::max(0, most - running - placed);
+    if (more >= room.count) return;
+    room.count = more;
+    const std::string next = placed > 0 ? fmt::format(", {} about to run", placed) : "";
+    room.reason = {
+        cause, fmt::format("jobs {}: {} running{}, and {} is {}", who, running, next, limit, most),
+        now_, std::nullopt};
   };
-  const int running = parts_.fleet.repository_count(cursor.key->repository);
-  if (limits.repository_jobs > 0 && running >= limits.repository_jobs) {
-    return block(WaitCause::repository_limit,
-                 fmt::format("{} runs {} jobs, and limits.repository_jobs is {}",
-                             cursor.key->repository, running, limits.repository_jobs));
+  if (limits.repository_jobs > 0) {
+    narrow(limits.repository_jobs, parts_.fleet.repository_count(key.repository),
+           placed_[{"", key.repository}], WaitCause::repository_limit, "of " + key.repository,
+           "limits.repository_jobs");
   }
-  for (const std::string& label : cursor.key->labels) {
+  for (const std::string& label : key.labels) {
     const auto limit = limits.labels.find(label);
     if (limit == limits.labels.end()) continue;
-    const int most = static_cast<int>(parse_decimal(limit->second).value_or(0));
-    const int with_label = parts_.fleet.label_count(label);
-    if (with_label < most) continue;
-    return block(WaitCause::label_limit,
-                 fmt::format("{} jobs with label {} run, and limits.labels.{} is {}", with_label,
-                             label, label, most));
+    narrow(static_cast<int>(parse_decimal(limit->second).value_or(0)),
+           parts_.fleet.label_count(label), placed_[{label, ""}], WaitCause::label_limit,
+           "with label " + label, "limits.labels." + label);
   }
-  return false;
+  return room;
+}
+
+bool Planner::is_limited(Cursor& cursor) {
+  Room room = job_room(*cursor.key);
+  if (room.count > 0) return false;
+  cursor.is_blocked = true;
+  cursor.reason = std::move(room.reason);
+  return true;
 }
 
 void Planner::lease(const JobId& job_id, const InstanceId& instance_id) {
@@ -345,24 +359,26 @@ void Planner::count_supply() {
     unknown_[at] = static_cast<int>(std::count_if(
         supply.idle.begin(), supply.idle.end(),
         [&](const auto& one) { return parts_.fleet.find(one.second)->contact_at == TimePoint{}; }));
-    coming_[at] = supply.requested + booting - late_count(*pool, supply) + unknown_[at];
+    late_[at] = late_count(*pool, supply);
+    coming_[at] = supply.requested + booting - late_[at] + unknown_[at];
   }
 }
 
-void Planner::Cursor::count_on(int count, WaitReason why) {
-  std::advance(next, count);
-  rest -= count;
-  coming_count += count;
-  coming_reason = why;
-  reason = std::move(why);
+/// Limits of jobs count so many more, which are about to run.
+void Planner::place_also(const Demand::Key& key, int count) {
+  placed_[{"", key.repository}] += count;
+  for (const std::string& label : key.labels) placed_[{label, ""}] += count;
 }
 
-/// Whether fewer instances would make room for one of this pool.
-bool Planner::can_make_room(const Room& room, const SizedPool& at) {
-  if (room.reason.cause == WaitCause::cluster_limit) return true;
-  const int vcpus = choice_for(at).vcpus_max();  // 0: not known.
-  return room.reason.cause == WaitCause::vcpu_limit && vcpus > 0 &&
-         vcpus <= parts_.config.limits.vcpus;
+void Planner::count_on(Cursor& cursor, const SizedPool& at, int count, WaitReason why) {
+  waiting_[at] += count;
+  tenant_active_[cursor.key->tenant] += count;
+  place_also(*cursor.key, count);
+  std::advance(cursor.next, count);
+  cursor.rest -= count;
+  cursor.coming_count += count;
+  cursor.coming_reason = why;
+  cursor.reason = std::move(why);
 }
 
 /// Lets waiting jobs count on what comes, and wishes for what is missing.
@@ -372,23 +388,20 @@ void Planner::place(Cursor& cursor, int count) {
     if (coming <= 0 || mode_of(at.pool) != PoolMode::open) continue;
     const int used = std::min(coming, count);
     coming -= used;
-    waiting_[at] += used;
-    tenant_active_[cursor.key->tenant] += used;
     const Supply& supply = parts_.fleet.supply_of(at);
     const bool is_booting = !supply.booting.empty();
     const std::string& name = at.pool.value();
-    cursor.count_on(used, {is_booting ? WaitCause::booting : WaitCause::launching,
-                           is_booting ? fmt::format("an instance of pool {} is on its way", name)
-                                      : fmt::format("an instance of pool {} was asked for", name),
-                           now_, std::nullopt, name});
+    count_on(cursor, at, used,
+             {is_booting ? WaitCause::booting : WaitCause::launching,
+              is_booting ? fmt::format("an instance of pool {} is on its way", name)
+                         : fmt::format("an instance of pool {} was asked for", name),
+              now_, std::nullopt, name});
     return;
   }
   std::optional<WaitReason> first_reason;
-  bool is_short = false;
   for (const SizedPool& at : cursor.pools) {
     const Room room = room_for(at);
     if (room.count <= 0) {
-      is_short = is_short || can_make_room(room, at);
       if (!first_reason) first_reason = room.reason;
       may_change_at(room.reason.next);
       continue;
@@ -398,17 +411,15 @@ void Planner::place(Cursor& cursor, int count) {
         at, wished,
         fmt::format("{} job{} for [{}]", cursor.demand->jobs.size(),
                     cursor.demand->jobs.size() == 1 ? "" : "s", join_labels(cursor.key->labels)));
-    waiting_[at] += wished;
-    tenant_active_[cursor.key->tenant] += wished;
     const std::string& name = at.pool.value();
-    cursor.count_on(wished, {WaitCause::launching,
-                             fmt::format("an instance of pool {} is being launched", name), now_,
-                             std::nullopt, name});
+    count_on(cursor, at, wished,
+             {WaitCause::launching, fmt::format("an instance of pool {} is being launched", name),
+              now_, std::nullopt, name});
     return;
   }
   cursor.is_blocked = true;
   cursor.reason = first_reason.value_or(WaitReason{});
-  if (is_short) short_by_ += count;
+  make_room(cursor, std::min(cursor.rest, job_room(*cursor.key).count));
   if (!cursor.pools.empty()) {
     waiting_[cursor.pools.front()] += cursor.rest;
   }
@@ -418,7 +429,7 @@ void Planner::place_waiting() {
   const bool is_shared = tenant_active_.size() > 1;
   while (Cursor* cursor = best_cursor()) {
     if (is_limited(*cursor)) continue;
-    place(*cursor, is_shared ? 1 : cursor->rest);
+    place(*cursor, is_shared ? 1 : std::min(cursor->rest, job_room(*cursor->key).count));
   }
 }
 

@@ -93,8 +93,6 @@ class Planner {
     WaitReason reason;
     int coming_count = 0;
     WaitReason coming_reason;
-
-    void count_on(int count, WaitReason why);
   };
   struct Wish {
     int count = 0;
@@ -104,6 +102,39 @@ class Planner {
   struct Room {
     int count = 0;
     WaitReason reason;
+  };
+  /// What limits need not count; where it is negative, what they count besides.
+  struct Relief {
+    std::map<PoolName, int> of_pool;
+    int instances = 0;
+    int unbraked = 0;  ///< Of them, those that the brake leaves out all the same.
+    long vcpus = 0;
+    double usd = 0;
+    std::map<PoolName, int> launches;  ///< That are to come, for jobs.
+    int launches_total = 0;
+    void add(const PoolName& pool, int count, long vcpus_of_them);
+  };
+  /// An idle instance that may end for a job; what is kept ready comes last.
+  struct Spare {
+    bool is_kept_ready = false;
+    TimePoint since{};
+    InstanceId id;
+    friend auto operator<=>(const Spare&, const Spare&) = default;
+  };
+  /// For jobs to which limits leave no room.
+  struct MakingRoom {
+    Relief freed;     ///< What is about to be gone or ends for jobs, less what these jobs take.
+    Relief most;      ///< The same if all that is spare ended.
+    Relief promised;  ///< What these jobs take: negative.
+    std::map<SizedPool, int> promised_in;
+    std::set<PoolName> held;  ///< Room is promised to one that cannot be launched now.
+    std::map<PoolName, std::set<Spare>> spares;
+    std::vector<std::pair<PoolName, Spare>> ends;
+  };
+  struct Totals {
+    long vcpus = 0;
+    double usd = 0;  ///< What instances have cost today and are expected to cost.
+    bool has_unknown = false;
   };
 
   [[nodiscard]] const Pool* find_pool(const PoolName& name) const;
@@ -118,7 +149,10 @@ class Planner {
   std::optional<TimePoint> expire_instance(const Instance& instance);
   void gather();
   [[nodiscard]] Cursor* best_cursor();
+  [[nodiscard]] Room job_room(const Demand::Key& key);
   [[nodiscard]] bool is_limited(Cursor& cursor);
+  void place_also(const Demand::Key& key, int count);
+  void count_on(Cursor& cursor, const SizedPool& pool, int count, WaitReason why);
   [[nodiscard]] std::optional<InstanceId> find_ready(const SizedPool& at) const;
   void assign();
   void lease(const JobId& job, const InstanceId& instance);
@@ -137,8 +171,19 @@ class Planner {
   void read_schedules(const Pool& pool, TimePoint shown, Scheduled& to) const;
   [[nodiscard]] int target_of(const PoolName& pool) const;
   void fill_idle();
-  [[nodiscard]] Room room_for(const SizedPool& pool);
-  [[nodiscard]] bool can_make_room(const Room& room, const SizedPool& at);
+  [[nodiscard]] Room room_for(const SizedPool& pool) { return room_for(pool, Relief{}); }
+  [[nodiscard]] Room room_for(const SizedPool& pool, const Relief& without);
+  MakingRoom& making_room();
+  /// Chooses the instances that end for so many of these jobs.
+  void make_room(const Cursor& cursor, int count);
+  int make_room(const SizedPool& pool, int count);
+  bool free_one(const PoolName& pool, WaitCause cause);
+  void keep_ends(std::size_t count);
+  void promise(const SizedPool& pool, int count);
+  void hold(const SizedPool& pool, const WaitReason& why);
+  void free(const PoolName& pool, const Spare& spare, int count);
+  [[nodiscard]] const Relief& promised() const;
+  void end_for_jobs();
   [[nodiscard]] int late_count(const Pool& pool, const Supply& supply);
   void launch();
   void launch_for(const SizedPool& pool, const Wish& wish);
@@ -152,8 +197,7 @@ class Planner {
   void end_stopped(const SizedPool& at, const Pool& pool);
   void replace_old(const SizedPool& at, const Pool& pool);
   void note_reasons();
-  [[nodiscard]] double usd_reserved() const;
-  [[nodiscard]] int vcpus_live() const;
+  [[nodiscard]] const Totals& totals();
   void wish_for(const SizedPool& at, int count, const std::string& reason);
 
   Parts parts_;
@@ -172,16 +216,19 @@ class Planner {
   std::map<PoolName, int> wished_;
   std::map<SizedPool, Market::Choice> choices_;
   std::map<std::string, int> tenant_active_;
+  std::map<std::pair<std::string, std::string>, int> placed_;  // Jobs by label or repository.
   int wished_total_ = 0;
   bool is_idle_short_ = false;
-  int short_by_ = 0;  // Jobs for which limits of the cluster leave no room.
+  std::map<SizedPool, int> late_;  // Of those that boot, not counted on any more.
+  std::optional<MakingRoom> making_room_;
+  std::optional<Totals> totals_;
   long wished_vcpus_ = 0;
   double wished_usd_ = 0;
   mutable std::map<PoolName, Scheduled> scheduled_;  // In this minute.
   mutable TimePoint scheduled_at_{};
   mutable std::map<std::string, std::optional<CronPeriod>> periods_;  // Of patterns of cron.
   int plan_size_ = 0;                               // Instances, if all went as it should.
-  int ending_ = 0;                                  // Instances that are on their way out.
+  int unbraked_ = 0;                                // Instances that end, or were of use.
   std::map<PoolName, int> targets_;                 // Of idle instances, where there are any.
   std::deque<std::pair<TimePoint, int>> launched_;  // In the last minute.
 };

@@ -83,17 +83,6 @@ const Market::Choice& Planner::choice_for(const SizedPool& at) {
   return place->second;
 }
 
-int Planner::vcpus_live() const {
-  int vcpus = 0;
-  for (const auto& [id, instance] : parts_.fleet.instances()) {
-    if (instance.phase != InstancePhase::stopped) vcpus += instance.vcpus;
-  }
-  for (const auto& [id, intent] : parts_.fleet.intents()) {
-    if (intent.state == IntentState::open) vcpus += intent.count * intent.vcpus;
-  }
-  return vcpus;
-}
-
 void Planner::wish_for(const SizedPool& at, int count, const std::string& reason) {
   Wish& wish = wishes_[at];
   wish.count += count;
@@ -106,25 +95,35 @@ void Planner::wish_for(const SizedPool& at, int count, const std::string& reason
   wished_usd_ += count * choice.usd_max();
 }
 
-/// What the instances there are have cost today and are expected to cost.
-double Planner::usd_reserved() const {
+/// Asked for again and again: as it was when the plan first needed it.
+const Planner::Totals& Planner::totals() {
+  if (totals_) return *totals_;
   const double hours = std::chrono::duration<double, std::ratio<3600>>(kReservedTime).count();
-  double usd = parts_.fleet.usd_spent(now_);
+  Totals& all = totals_.emplace(Totals{});
+  all.usd = parts_.fleet.usd_spent(now_);
   for (const auto& [id, instance] : parts_.fleet.instances()) {
-    if (instance.phase != InstancePhase::stopped) usd += instance.usd_per_hour * hours;
+    if (instance.phase == InstancePhase::stopped) continue;
+    all.vcpus += instance.vcpus;
+    all.usd += instance.usd_per_hour * hours;
+    // Found by its tags, and nobody has said yet how large it is.
+    all.has_unknown =
+        all.has_unknown || (instance.vcpus == 0 && find_pool(instance.pool) != nullptr &&
+                            parts_.market.offers_of(instance.pool) == nullptr);
   }
   for (const auto& [id, intent] : parts_.fleet.intents()) {
-    if (intent.state == IntentState::open) usd += intent.count * intent.usd_per_hour * hours;
+    if (intent.state != IntentState::open) continue;
+    all.vcpus += static_cast<long>(intent.count) * intent.vcpus;
+    all.usd += intent.count * intent.usd_per_hour * hours;
   }
-  return usd;
+  return all;
 }
 
-Planner::Room Planner::room_for(const SizedPool& at) {
+Planner::Room Planner::room_for(const SizedPool& at, const Relief& without) {
   const Pool* pool = find_pool(at.pool);
   Room room{kFleetMax, {}};
   const auto narrow = [&](int count, WaitCause cause, const auto& describe,
                           std::optional<TimePoint> next = std::nullopt) {
-    if (count >= room.count) return;
+    if (std::max(0, count) >= room.count) return;
     room.count = std::max(0, count);
     room.reason = {cause, describe(), now_, next, at.pool.value()};
   };
@@ -146,7 +145,11 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   if (mode == PoolMode::draining) {
     narrow(0, WaitCause::draining, [&] { return fmt::format("pool {} is being drained", name); });
   }
-  const int live = parts_.fleet.live_count(at.pool) + wished_[at.pool];
+  const auto to_come = without.launches.find(at.pool);
+  const int launches = to_come == without.launches.end() ? 0 : to_come->second;
+  const auto relief = without.of_pool.find(at.pool);
+  const int live = parts_.fleet.live_count(at.pool) + wished_[at.pool] -
+                   (relief == without.of_pool.end() ? 0 : relief->second);
   narrow(pool->max_instances - live, WaitCause::pool_limit, [&] {
     return fmt::format("pool {} has {} instances, and max_instances is {}", name, live,
                        pool->max_instances);
@@ -160,7 +163,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     narrow(by_time.max_instances - live, WaitCause::schedule, describe, by_time.next);
   }
   const Limits& limits = parts_.config.limits;
-  const int all = parts_.fleet.live_count() + wished_total_;
+  const int all = parts_.fleet.live_count() + wished_total_ - without.instances;
   if (limits.instances > 0) {
     narrow(limits.instances - all, WaitCause::cluster_limit, [&] {
       return fmt::format("the cluster has {} instances, and limits.instances is {}", all,
@@ -170,20 +173,21 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   const Supply& supply = parts_.fleet.supply_of(at);
   if (pool->growth_limit > 0) {
     const int growing =
-        supply.requested + static_cast<int>(supply.booting.size()) + wishes_[at].count;
+        supply.requested + static_cast<int>(supply.booting.size()) + wishes_[at].count + launches;
     narrow(pool->growth_limit - growing, WaitCause::growth_limit, [&] {
       return fmt::format("{} instances of pool {} are on their way, and growth_limit is {}",
                          growing, name, pool->growth_limit);
     });
   }
   // A brake: whatever goes wrong, there are never far more instances than jobs and reserve.
-  narrow(2 * plan_size_ + 2 - all + ending_, WaitCause::launch_freeze, [&] {
+  narrow(2 * plan_size_ + 2 - all + unbraked_ - without.unbraked, WaitCause::launch_freeze, [&] {
     return fmt::format("there are {} instances where {} are planned: nothing more is launched", all,
                        plan_size_);
   });
   WaitReason circuit;
   // Half open, one may try: those that are wished for already count.
-  const int tries = parts_.market.circuit_room(at.pool, now_, circuit) - wished_[at.pool];
+  const int tries =
+      parts_.market.circuit_room(at.pool, now_, circuit) - wished_[at.pool] - launches;
   narrow(
       tries, circuit.cause == WaitCause::none ? WaitCause::circuit_open : circuit.cause,
       [&] {
@@ -198,30 +202,28 @@ Planner::Room Planner::room_for(const SizedPool& at) {
     reason.pool = name;
     return {0, std::move(reason)};
   }
-  const auto is_unknown = [&](const auto& one) {
-    const Instance& instance = one.second;
-    return instance.vcpus == 0 && instance.phase != InstancePhase::stopped &&
-           find_pool(instance.pool) != nullptr && parts_.market.offers_of(instance.pool) == nullptr;
-  };
-  const auto& instances = parts_.fleet.instances();
   const bool is_limited = limits.vcpus > 0 || !limits.usd_per_day.empty();
-  if (is_limited && std::any_of(instances.begin(), instances.end(), is_unknown)) {
-    // Found by their tags, and nobody has said yet how large they are.
+  if (is_limited && totals().has_unknown) {
     return {0,
             {WaitCause::launching, "what the instances that were found cost is being asked for",
              now_, std::nullopt, name}};
   }
   const int vcpus = choice.vcpus_max();
   if (limits.vcpus > 0) {
-    const long used = vcpus_live() + wished_vcpus_;
+    const long used = totals().vcpus + wished_vcpus_ - without.vcpus;
     // What is not known is not launched: a limit that can be passed is none.
     const long more = vcpus > 0 ? (limits.vcpus - used) / vcpus : 0;
     narrow(static_cast<int>(std::max(0L, more)), WaitCause::vcpu_limit, [&] {
-      return fmt::format("the cluster has {} vCPUs, and limits.vcpus is {}", used, limits.vcpus);
+      return vcpus > 0 ? fmt::format("the cluster has {} vCPUs, and limits.vcpus is {}", used,
+                                     limits.vcpus)
+                       : fmt::format(
+                             "how many vCPUs machines of pool {} have is not known, and "
+                             "limits.vcpus is {}",
+                             name, limits.vcpus);
     });
   }
   if (const auto most = parse_decimal(limits.usd_per_day)) {
-    const double used = usd_reserved() + wished_usd_;
+    const double used = totals().usd + wished_usd_ - without.usd;
     const double more = choice.usd_max() > 0 ? (*most - used) / choice.usd_max() : 0;
     narrow(
         static_cast<int>(std::floor(std::clamp(more, 0.0, double{kFleetMax}))), WaitCause::budget,
@@ -235,7 +237,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
   }
   if (limits.launches_per_minute > 0) {
     while (!launched_.empty() && now_ - launched_.front().first >= 1min) launched_.pop_front();
-    int recent = wished_total_;
+    int recent = wished_total_ + without.launches_total;
     for (const auto& [when, count] : launched_) recent += count;
     std::optional<TimePoint> next;
     if (!launched_.empty()) next = launched_.front().first + 1min;
@@ -255,7 +257,7 @@ Planner::Room Planner::room_for(const SizedPool& at) {
 /// What the fleet would be if all went as it should.
 void Planner::measure() {
   plan_size_ = 0;
-  ending_ = 0;
+  unbraked_ = 0;
   targets_.clear();
   for (const auto& [key, demand] : parts_.fleet.demand()) {
     plan_size_ += static_cast<int>(demand.jobs.size());
@@ -267,7 +269,11 @@ void Planner::measure() {
   }
   for (const auto& [at, supply] : parts_.fleet.supply()) {
     plan_size_ += supply.busy;
-    ending_ += supply.ending;
+    unbraked_ += supply.ending;
+    // As many as there were jobs for, and not to be held against the next.
+    for (const auto& [since, id] : supply.idle) {
+      if (parts_.fleet.find(id)->job_count > 0) ++unbraked_;
+    }
   }
 }
 
@@ -277,9 +283,7 @@ int Planner::target_of(const PoolName& pool) const {
 }
 
 void Planner::fill_idle() {
-  is_idle_short_ = false;
-  // What is kept ready ends to make room for these jobs.
-  if (short_by_ > 0) return;
+  is_idle_short_ = promised().instances < 0;
   for (const auto& [name, pool] : parts_.config.pools) {
     const int target = target_of(pool.name);
     if (target + pool.stopped_count == 0 || mode_of(pool.name) != PoolMode::open) continue;
@@ -291,7 +295,7 @@ void Planner::fill_idle() {
     const int ready = static_cast<int>(supply.idle.size()) - unknown_[at];
     const int missing = target + refill - ready - std::max(0, coming);
     if (missing <= 0) continue;
-    const Room room = room_for(at);
+    const Room room = room_for(at, promised());
     may_change_at(room.reason.next);
     const int count = std::min(missing, room.count);
     is_idle_short_ = is_idle_short_ || (count < missing && waits_for_room(room.reason.cause));
@@ -385,25 +389,21 @@ void Planner::launch() {
 }
 
 void Planner::scale_in() {
+  end_for_jobs();
   std::vector<SizedPool> places;
   for (const auto& [at, supply] : parts_.fleet.supply()) places.push_back(at);
-  const bool is_short = short_by_ > 0;  // Nothing would be launched in an old one's place.
   for (const SizedPool& at : places) {
     const Pool* pool = find_pool(at.pool);
     if (pool == nullptr) continue;
     scale_in(at, *pool, parts_.fleet.supply_of(at));
     end_stopped(at, *pool);
-    if (!is_short) replace_old(at, *pool);
+    replace_old(at, *pool);
   }
 }
 
 void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supply) {
-  if (waiting_[at] > 0 && mode_of(at.pool) == PoolMode::open) return;
   const int target = at.size.empty() ? target_of(pool.name) : 0;
   int surplus = static_cast<int>(supply.idle.size()) - target;
-  // A job that waits goes before another pool's reserve.
-  const int given_up = std::min(short_by_, static_cast<int>(supply.idle.size()));
-  surplus = std::max(surplus, given_up);
   const bool drains = mode_of(at.pool) == PoolMode::draining;
   if (surplus <= 0) return;
   const Supply::ByTime idle = supply.idle;
@@ -415,22 +415,19 @@ void Planner::scale_in(const SizedPool& at, const Pool& pool, const Supply& supp
     if (instance.is_protected || is_unknown) continue;
     const bool can_stop = at.size.empty() && kept < pool.stopped_count && instance.job_count == 0 &&
                           instance.offering.capacity_type == CapacityType::on_demand;
-    if (can_stop && !drains && short_by_ == 0) {
+    if (can_stop && !drains) {
       parts_.fleet.move(id, InstancePhase::stopping, now_);
       ++kept;
       --surplus;
       continue;
     }
     const TimePoint due = std::max(since + pool.idle.time, instance.launched_at + pool.min_life);
-    const bool makes_room = short_by_ > 0;
-    if (!drains && !makes_room && now_ < due) {
+    if (!drains && now_ < due) {
       may_change_at(due);
       continue;
     }
-    if (makes_room) --short_by_;
-    parts_.fleet.edit(id).reason = drains       ? "its pool is being drained"
-                                   : makes_room ? "makes room for a job that waits"
-                                                : "was idle for longer than idle.time";
+    parts_.fleet.edit(id).reason =
+        drains ? "its pool is being drained" : "was idle for longer than idle.time";
     parts_.fleet.move(id, InstancePhase::terminating, now_);
     --surplus;
   }
@@ -483,7 +480,7 @@ void Planner::replace_old(const SizedPool& at, const Pool& pool) {
     }
   }
   if (!oldest) return;
-  const Room room = room_for(at);
+  const Room room = room_for(at, promised());
   may_change_at(room.reason.next);
   if (room.count <= 0) return;
   parts_.fleet.edit(oldest->second).reason = why;
