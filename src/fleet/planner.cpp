@@ -400,7 +400,12 @@ void Planner::place(Cursor& cursor, int count) {
   }
   std::optional<WaitReason> first_reason;
   for (const SizedPool& at : cursor.pools) {
-    const Room room = room_for(at);
+    Room room = room_for(at);
+    if (room.count > 0 && making_room_) {
+      // Room that jobs before these wait for is not theirs.
+      Room later = room_for(at, making_room_->freed);
+      if (later.count < room.count) room = std::move(later);
+    }
     if (room.count <= 0) {
       if (!first_reason) first_reason = room.reason;
       may_change_at(room.reason.next);

@@ -365,6 +365,34 @@ TEST_F(FullPoolTest, EndsAsManyAsOneLargeJobNeeds) {
   EXPECT_EQ(planned(), 0);
 }
 
+TEST_F(FullPoolTest, OtherJobsDoNotTakeTheRoomThatEndsForALargeOne) {
+  config.limits.vcpus = 16;
+  config.pools["linux"].max_instances = config.pools["linux"].idle.count = 8;
+  add_pool("small", {"small"});
+  fill();
+  resolve("small");
+  queue_large();
+  plan();
+  ASSERT_EQ(count_of(InstancePhase::terminating), 5);
+  // The first of them is gone.
+  std::optional<InstanceId> gone;
+  for (const auto& [id, instance] : controller->fleet().instances()) {
+    if (instance.phase == InstancePhase::terminating) gone = id;
+  }
+  SeenInstance seen;
+  seen.id = *gone;
+  seen.state = SeenInstance::State::ending;
+  controller->apply(InstancesListed{{seen}, now}, now);
+  now += 1s;
+  queue(1, "small", {"small"});
+  plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(count_of(InstancePhase::terminating), 5);
+  see_the_end();
+  plan();
+  EXPECT_EQ(planned(), 2);
+}
+
 TEST_F(FullPoolTest, EndsWhatIsNotWantedReadyFirst) {
   config.limits.instances = 2;
   config.pools["linux"].idle.count = 1;
@@ -473,10 +501,7 @@ TEST_F(FullPoolTest, InstancesThatWereOfUseDoNotHoldUpOtherPools) {
   for (const LeaseId& id : leases) finish_lease(id);
   listed.clear();
   list();
-  for (const auto& [id, instance] : controller->fleet().instances()) {
-    if (instance.phase != InstancePhase::idle) continue;
-    ASSERT_GT(instance.job_count, 0);
-  }
+  ASSERT_EQ(count_of(InstancePhase::idle), 8);
   queue(1, "k", {"other"});
   plan();
   EXPECT_EQ(planned(), 1) << reason().text;
