@@ -140,7 +140,7 @@ void Fleet::count(const Instance& instance, int sign) {
     case InstancePhase::busy: supply.busy += sign; break;
     case InstancePhase::stopping: supply.stopping += sign; [[fallthrough]];
     case InstancePhase::draining:
-    case InstancePhase::terminating: supply.ending += sign; break;
+    case InstancePhase::terminating: put(supply.ending, instance.phase_since); break;
     case InstancePhase::gone: break;
   }
   if (!is_live(instance.phase)) return;

@@ -27,14 +27,14 @@ struct Supply {
   ByTime idle;     ///< By when they became idle.
   ByTime booting;  ///< Pending, booting or starting; by when they were launched or started.
   ByTime stopped;
+  ByTime ending;      ///< Draining, stopping or terminating; by when that began.
   int requested = 0;  ///< Of launches that were not answered.
   int busy = 0;
-  int ending = 0;    ///< Draining, stopping or terminating.
   int stopping = 0;  ///< Of those that are ending.
 
   /// Everything that costs an instance.
   [[nodiscard]] int live() const {
-    return requested + busy + ending + static_cast<int>(idle.size() + booting.size());
+    return requested + busy + static_cast<int>(idle.size() + booting.size() + ending.size());
   }
 };
 

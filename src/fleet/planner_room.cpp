@@ -22,14 +22,15 @@ void Planner::Relief::add(const PoolName& pool, int count, long vcpus_of_them) {
 Planner::MakingRoom& Planner::making_room() {
   if (making_room_) return *making_room_;
   MakingRoom& making = making_room_.emplace(MakingRoom{});
-  for (const auto& [id, instance] : parts_.fleet.instances()) {
-    const bool is_ending =
-        instance.phase == InstancePhase::terminating || instance.phase == InstancePhase::stopping;
-    const TimePoint due = instance.phase_since + kEnding;
-    if (!is_ending || now_ >= due) continue;
-    may_change_at(due);
-    making.freed.add(instance.pool, 1, instance.vcpus);
-    ++making.freed.unbraked;
+  for (const auto& [at, supply] : parts_.fleet.supply()) {
+    for (const auto& [since, id] : supply.ending) {
+      const Instance& instance = *parts_.fleet.find(id);
+      const TimePoint due = since + kEnding;
+      if (instance.phase == InstancePhase::draining || now_ >= due) continue;
+      may_change_at(due);
+      making.freed.add(instance.pool, 1, instance.vcpus);
+      ++making.freed.unbraked;
+    }
   }
   making.most = making.freed;
   for (const auto& [at, supply] : parts_.fleet.supply()) {

@@ -269,7 +269,7 @@ void Planner::measure() {
   }
   for (const auto& [at, supply] : parts_.fleet.supply()) {
     plan_size_ += supply.busy;
-    unbraked_ += supply.ending;
+    unbraked_ += static_cast<int>(supply.ending.size());
     // As many as there were jobs for, and not to be held against the next.
     for (const auto& [since, id] : supply.idle) {
       if (parts_.fleet.find(id)->job_count > 0) ++unbraked_;

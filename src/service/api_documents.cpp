@@ -216,14 +216,14 @@ Node document_of(const Pool& pool, const PoolDemand& demand, const Controller& c
   std::size_t coming = 0;
   std::size_t stopped = 0;
   int busy = 0;
-  int ending = 0;
+  std::size_t ending = 0;
   for (const auto& [at, supply] : fleet.supply()) {
     if (at.pool != pool.name) continue;
     idle += supply.idle.size();
     coming += supply.booting.size() + static_cast<std::size_t>(supply.requested);
     stopped += supply.stopped.size();
     busy += supply.busy;
-    ending += supply.ending;
+    ending += supply.ending.size();
   }
   const PoolStanding standing = standing_of(pool, demand, controller, now);
   Node node = Node::mapping();
