@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "fleet/labels.hpp"
@@ -237,17 +236,20 @@ Planner::Cursor* Planner::best_cursor() {
   return best;
 }
 
-/// How many more of these jobs limits of jobs allow, whatever instances there are.
-Planner::Room Planner::job_room(const Demand::Key& key) {
+/// How many of its jobs limits of jobs let run, whatever instances there are; blocked if none.
+int Planner::allowed(Cursor& cursor) {
   const Limits& limits = parts_.config.limits;
-  Room room{std::numeric_limits<int>::max(), {}};
+  const Demand::Key& key = *cursor.key;
+  int count = cursor.rest;
   const auto narrow = [&](int most, int running, int placed, WaitCause cause,
                           const std::string& who, const std::string& limit) {
     const int more = std::max(0, most - running - placed);
-    if (more >= room.count) return;
-    room.count = more;
+    if (more >= count) return;
+    count = more;
+    if (count > 0) return;
     const std::string next = placed > 0 ? fmt::format(", {} about to run", placed) : "";
-    room.reason = {
+    cursor.is_blocked = true;
+    cursor.reason = {
         cause, fmt::format("jobs {}: {} running{}, and {} is {}", who, running, next, limit, most),
         now_, std::nullopt};
   };
@@ -263,15 +265,7 @@ Planner::Room Planner::job_room(const Demand::Key& key) {
            parts_.fleet.label_count(label), placed_[{label, ""}], WaitCause::label_limit,
            "with label " + label, "limits.labels." + label);
   }
-  return room;
-}
-
-bool Planner::is_limited(Cursor& cursor) {
-  Room room = job_room(*cursor.key);
-  if (room.count > 0) return false;
-  cursor.is_blocked = true;
-  cursor.reason = std::move(room.reason);
-  return true;
+  return count;
 }
 
 void Planner::lease(const JobId& job_id, const InstanceId& instance_id) {
@@ -303,7 +297,7 @@ std::optional<InstanceId> Planner::find_ready(const SizedPool& at) const {
 
 void Planner::assign() {
   while (Cursor* cursor = best_cursor()) {
-    if (is_limited(*cursor)) continue;
+    if (allowed(*cursor) == 0) continue;
     std::optional<InstanceId> ready;
     for (const SizedPool& one : cursor->pools) {
       const Pool* pool = find_pool(one.pool);
@@ -381,8 +375,9 @@ void Planner::count_on(Cursor& cursor, const SizedPool& at, int count, WaitReaso
   cursor.reason = std::move(why);
 }
 
-/// Lets waiting jobs count on what comes, and wishes for what is missing.
-void Planner::place(Cursor& cursor, int count) {
+/// Lets so many waiting jobs count on what comes, and wishes for what is missing; makes room for
+/// `most` of them where there is none.
+void Planner::place(Cursor& cursor, int count, int most) {
   for (const SizedPool& at : cursor.pools) {
     int& coming = coming_[at];
     if (coming <= 0 || mode_of(at.pool) != PoolMode::open) continue;
@@ -424,7 +419,7 @@ void Planner::place(Cursor& cursor, int count) {
   }
   cursor.is_blocked = true;
   cursor.reason = first_reason.value_or(WaitReason{});
-  make_room(cursor, std::min(cursor.rest, job_room(*cursor.key).count));
+  make_room(cursor, most);
   if (!cursor.pools.empty()) {
     waiting_[cursor.pools.front()] += cursor.rest;
   }
@@ -433,8 +428,8 @@ void Planner::place(Cursor& cursor, int count) {
 void Planner::place_waiting() {
   const bool is_shared = tenant_active_.size() > 1;
   while (Cursor* cursor = best_cursor()) {
-    if (is_limited(*cursor)) continue;
-    place(*cursor, is_shared ? 1 : std::min(cursor->rest, job_room(*cursor->key).count));
+    const int most = allowed(*cursor);
+    if (most > 0) place(*cursor, is_shared ? 1 : most, most);
   }
 }
 

@@ -149,8 +149,7 @@ class Planner {
   std::optional<TimePoint> expire_instance(const Instance& instance);
   void gather();
   [[nodiscard]] Cursor* best_cursor();
-  [[nodiscard]] Room job_room(const Demand::Key& key);
-  [[nodiscard]] bool is_limited(Cursor& cursor);
+  [[nodiscard]] int allowed(Cursor& cursor);
   void place_also(const Demand::Key& key, int count);
   void count_on(Cursor& cursor, const SizedPool& pool, int count, WaitReason why);
   [[nodiscard]] std::optional<InstanceId> find_ready(const SizedPool& at) const;
@@ -158,7 +157,7 @@ class Planner {
   void lease(const JobId& job, const InstanceId& instance);
   void count_supply();
   void place_waiting();
-  void place(Cursor& cursor, int count);
+  void place(Cursor& cursor, int count, int most);
   void measure();
   /// What schedules say now.
   struct Scheduled {
