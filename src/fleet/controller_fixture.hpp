@@ -35,6 +35,7 @@ struct ControllerTest : testing::Test {
     controller = std::make_unique<Controller>(config, 7);
     for (const auto& [name, pool] : config.pools) resolve(name);
   }
+  void reload() { controller->apply(ConfigReplaced{config}, now); }
   void resolve(const std::string& pool) {
     PoolOffers offers;
     offers.settings = "s";
@@ -78,10 +79,7 @@ struct ControllerTest : testing::Test {
     make_ready(id);
     plan();
     EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopping);
-    SeenInstance seen;
-    seen.id = id;
-    seen.state = SeenInstance::State::stopped;
-    controller->apply(InstancesListed{{seen}, now}, now);
+    show(id, SeenInstance::State::stopped);
     EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
     return id;
   }
@@ -96,6 +94,21 @@ struct ControllerTest : testing::Test {
     job.queued_at = now;
     listed = {job};
     return job;
+  }
+
+  /// An instance of the pool `linux`, as a listing shows it.
+  static SeenInstance running(const std::string& id) {
+    SeenInstance seen;
+    seen.id = InstanceId(id);
+    seen.state = SeenInstance::State::running;
+    seen.pool = PoolName("linux");
+    return seen;
+  }
+  void show(const InstanceId& id, SeenInstance::State state) {
+    SeenInstance seen;
+    seen.id = id;
+    seen.state = state;
+    controller->apply(InstancesListed{{seen}, now}, now);
   }
 
   void list() { controller->apply(JobsListed{"ci", listed, now}, now); }

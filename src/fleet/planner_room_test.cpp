@@ -5,196 +5,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_F(ControllerTest, StoppedInstancesOfARemovedPoolEnd) {
-  const InstanceId id = make_stopped();
-  Config without = config;
-  without.pools.clear();
-  controller->apply(ConfigReplaced{without}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
-TEST_F(ControllerTest, StoppedInstancesBeyondWhatTheirPoolKeepsEnd) {
-  const InstanceId id = make_stopped();
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
-  config.pools["linux"].stopped_count = 0;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
-TEST_F(ControllerTest, StoppedInstancesAreNotStartedToRefillTheReserve) {
-  const InstanceId id = make_stopped();
-  config.pools["linux"].stopped_count = 2;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
-  EXPECT_EQ(answer_launches().size(), 1U);
-}
-
-TEST_F(ControllerTest, AReserveThatCouldNotBeStartedIsNotKept) {
-  const InstanceId id = make_stopped();
-  config.pools["linux"].stopped_count = 2;
-  config.pools["linux"].max_instances = 1;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
-  EXPECT_EQ(planned(), 0);
-}
-
-TEST_F(ControllerTest, WhatARestoredStoreCallsStoppedStaysUntilItIsKnownWhoseJobsRun) {
-  const InstanceId id = make_stopped();
-  FleetSnapshot old;
-  old.instances = {*controller->fleet().find(id)};
-  config.pools["linux"].stopped_count = 0;
-  start();
-  controller->restore(old, now);
-  inputs.knows_claims = false;
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
-  inputs.knows_claims = true;
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
-TEST_F(ControllerTest, StoppedInstancesBeyondWhatTheirPoolMayStartEnd) {
-  const InstanceId id = make_stopped();
-  config.pools["linux"].max_instances = 0;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
-TEST_F(ControllerTest, RestoredInstancesOfARemovedPoolEndOnceItIsKnownWhoseJobsRun) {
-  for (const InstancePhase phase : {InstancePhase::idle, InstancePhase::stopped}) {
-    Instance restored;
-    restored.id = InstanceId("i-9");
-    restored.pool = PoolName("removed");
-    restored.phase = phase;
-    restored.launched_at = restored.phase_since = now;
-    FleetSnapshot stored;
-    stored.instances = {restored};
-    start();
-    controller->restore(stored, now);
-    inputs.knows_claims = false;
-    plan();
-    EXPECT_EQ(controller->fleet().find(restored.id)->phase, phase);
-    inputs.knows_claims = true;
-    plan();
-    EXPECT_EQ(controller->fleet().find(restored.id)->phase, InstancePhase::terminating);
-  }
-}
-
-TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
-  config.pools["linux"].idle.count = 1;
-  config.limits.vcpus = 10;
-  resolve_large(10);
-  plan();
-  const InstanceId idle = answer_launches().at(0);
-  make_ready(idle);
-  queue(1, "large", {"large"});
-  plan();
-  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::terminating);
-  plan();
-  EXPECT_EQ(planned(), 0);
-  SeenInstance seen;
-  seen.id = idle;
-  seen.state = SeenInstance::State::ending;
-  controller->apply(InstancesListed{{seen}, now}, now);
-  plan();
-  ASSERT_EQ(planned(), 1);
-  EXPECT_EQ(open_intents().at(0).pool, PoolName("large"));
-}
-
-TEST_F(ControllerTest, AJobThatNoRoomIsEnoughForTakesNoneAway) {
-  for (const int vcpus : {10, 0}) {
-    config.pools["linux"].idle.count = 1;
-    config.limits.vcpus = 8;
-    listed.clear();
-    resolve_large(vcpus);
-    queue(1, "large", {"large"});
-    plan();
-    ASSERT_EQ(planned(), 1);
-    EXPECT_EQ(open_intents().at(0).pool, PoolName("linux"));
-    const InstanceId idle = answer_launches().at(0);
-    make_ready(idle);
-    plan();
-    EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::idle);
-  }
-}
-
-TEST_F(ControllerTest, AJobTakesTheRoomOfTheSecondOfItsPoolsWhereTheFirstHasNone) {
-  config.pools["linux"].idle.count = 4;
-  config.limits.vcpus = 8;
-  add_pool("small", {"large"}).priority = -1;
-  resolve_large(10);
-  plan();
-  for (const InstanceId& id : answer_launches()) make_ready(id);
-  queue(1, "large", {"large"});
-  plan();
-  EXPECT_EQ(count_of(InstancePhase::terminating), 1);
-}
-
-TEST_F(ControllerTest, AJobThatGoesToItsSecondPoolTakesNoRoomInTheFirst) {
-  Pool& first = config.pools["linux"];
-  first.sizes = {{"large", "a.large"}};
-  first.types = {"a.xlarge"};
-  first.max_instances = first.idle.count = 1;
-  first.idle.time = 1h;
-  first.priority = 1;
-  add_pool("second", {"linux"}).sizes = first.sizes;
-  controller = std::make_unique<Controller>(config, 7);
-  PoolOffers offers;
-  offers.offerings = {{{"a.xlarge", CapacityType::on_demand, "s1", "z1"}, 0.20, 4},
-                      {{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
-  for (const char* pool : {"linux", "second"}) {
-    controller->apply(PoolResolved{PoolName(pool), offers}, now);
-  }
-  plan();
-  make_ready(answer_launches().at(0));
-  queue(1, "j", {"linux", "size:large"});
-  plan();
-  EXPECT_EQ(planned(), 1);
-  EXPECT_EQ(count_of(InstancePhase::terminating), 0);
-}
-
-TEST_F(ControllerTest, OffersOfAnotherConfigurationAreNotUsed) {
-  start();
-  config.pools["linux"].on_demand = OnDemandRule::only;
-  config.pools["linux"].types = {"b.large"};
-  controller->apply(ConfigReplaced{config}, now);
-  queue(1);
-  plan();
-  EXPECT_EQ(planned(), 0);
-  EXPECT_EQ(reason().cause, WaitCause::launching) << reason().text;
-}
-
-TEST_F(ControllerTest, OldStoppedInstancesStayWhileNothingIsLaunchedInTheirPlace) {
-  config.pools["linux"].max_age = 1h;
-  config.limits.vcpus = 10;
-  add_pool("other", {"other"}).idle.time = 3h;
-  add_pool("large", {"large"}).types = {"a.4xlarge"};
-  const InstanceId id = make_stopped();
-  PoolOffers offers;
-  offers.offerings = {{{"a.4xlarge", CapacityType::on_demand, "s1", "z1"}, 0.80, 10}};
-  controller->apply(PoolResolved{PoolName("large"), offers}, now);
-  config.pools["other"].idle.count = 1;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  const InstanceId idle = answer_launches().at(0);
-  make_ready(idle);
-  queue(1, "large", {"large"});
-  now += 2h;
-  plan();
-  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::terminating);
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
-  config.limits.vcpus = 100;
-  controller->apply(ConfigReplaced{config}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
 /// Idle instances of the pool `linux`, all that its limit allows, and a size `large`.
 struct FullPoolTest : ControllerTest {
   FullPoolTest() {
@@ -304,7 +114,7 @@ TEST_F(FullPoolTest, LooksAgainWhenASizeMayHaveCapacity) {
   ASSERT_EQ(planned(), 1);
   refuse();
   config.pools["linux"].max_instances = 2;
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   auto next = plan();
   EXPECT_EQ(count_of(InstancePhase::idle), 2);
   ASSERT_TRUE(next.has_value());
@@ -379,10 +189,7 @@ TEST_F(FullPoolTest, OtherJobsDoNotTakeTheRoomThatEndsForALargeOne) {
   for (const auto& [id, instance] : controller->fleet().instances()) {
     if (instance.phase == InstancePhase::terminating) gone = id;
   }
-  SeenInstance seen;
-  seen.id = *gone;
-  seen.state = SeenInstance::State::ending;
-  controller->apply(InstancesListed{{seen}, now}, now);
+  show(*gone, SeenInstance::State::ending);
   now += 1s;
   queue(1, "small", {"small"});
   plan();
@@ -403,7 +210,7 @@ TEST_F(FullPoolTest, EndsWhatIsNotWantedReadyFirst) {
   for (const InstanceId& id : answer_launches()) make_ready(id);
   ASSERT_EQ(count_of(InstancePhase::idle), 2);
   config.pools["more"].idle.count = 0;
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   queue(1, "k", {"other"});
   plan();
   EXPECT_EQ(count_of(InstancePhase::terminating), 1);
@@ -422,20 +229,6 @@ TEST_F(FullPoolTest, MakesNoRoomForMoreJobsThanLimitsLetRun) {
   }
   plan();
   EXPECT_EQ(count_of(InstancePhase::terminating), 2);
-}
-
-TEST_F(ControllerTest, LaunchesNoMoreThanLimitsOfJobsLetRun) {
-  config.limits.repository_jobs = 3;
-  start();
-  queue(1, "first");
-  plan();
-  make_ready(answer_launches().at(0));
-  for (const char* label : {"linux", "x64"}) queue(3, label, {label});
-  plan();
-  EXPECT_EQ(count_of(InstancePhase::busy), 1);
-  EXPECT_EQ(planned(), 2);
-  EXPECT_EQ(controller->fleet().demand().rbegin()->second.reason.cause,
-            WaitCause::repository_limit);
 }
 
 TEST_F(FullPoolTest, MakesRoomForOneWhileAPoolsCircuitIsHalfOpenAndHoldsIt) {
@@ -476,7 +269,7 @@ TEST_F(FullPoolTest, MakesRoomForOneWhileAPoolsCircuitIsHalfOpen) {
   refused.error = Error{ErrorKind::invalid_input, "InvalidAMIID.NotFound", "no such image", ""};
   controller->apply(refused, now);
   config.limits.instances = 4;
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   plan();
   EXPECT_EQ(count_of(InstancePhase::idle), 4);
   now += 2min;
@@ -510,7 +303,7 @@ TEST_F(FullPoolTest, InstancesThatWereOfUseDoNotHoldUpOtherPools) {
 TEST_F(FullPoolTest, WhatAClosedPoolHasIdleEndsWhileItsJobsWait) {
   fill();
   config.pools["linux"].schedule["closed"] = {"* * * * *", "UTC", 0, 0};
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   queue(1);
   plan();
   EXPECT_EQ(count_of(InstancePhase::terminating), 0);
@@ -525,7 +318,7 @@ TEST_F(FullPoolTest, WhatAClosedPoolHasIdleMakesRoomForOthers) {
   fill();
   resolve("other");
   config.pools["linux"].schedule["closed"] = {"* * * * *", "UTC", 0, 0};
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   queue(1);
   queue(1, "k", {"other"});
   plan();
@@ -543,7 +336,7 @@ TEST_F(FullPoolTest, KeepsWhatIsReadyFromASizeBeyondTheLimit) {
 TEST_F(FullPoolTest, KeepsWhatIsReadyWhereTheBudgetIsUsedUp) {
   fill();
   config.limits.usd_per_day = "0.01";
-  controller->apply(ConfigReplaced{config}, now);
+  reload();
   now += 30min;
   queue_large();
   plan();
@@ -596,27 +389,74 @@ TEST_F(FullPoolTest, MakesNoRoomToLaunchTwice) {
   EXPECT_EQ(count_of(InstancePhase::idle), 2);
 }
 
-TEST_F(ControllerTest, ProtectedStoppedInstancesStay) {
-  const InstanceId id = make_stopped();
-  controller->apply(InstanceOrdered{id, InstanceOrder::protected_, "ann"}, now);
-  config.pools["linux"].stopped_count = 0;
-  controller->apply(ConfigReplaced{config}, now);
+TEST_F(ControllerTest, NothingIsKeptReadyInTheRoomThatAJobWaitsFor) {
+  config.pools["linux"].idle.count = 1;
+  config.limits.vcpus = 10;
+  resolve_large(10);
   plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::stopped);
+  const InstanceId idle = answer_launches().at(0);
+  make_ready(idle);
+  queue(1, "large", {"large"});
+  plan();
+  EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::terminating);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  show(idle, SeenInstance::State::ending);
+  plan();
+  ASSERT_EQ(planned(), 1);
+  EXPECT_EQ(open_intents().at(0).pool, PoolName("large"));
 }
 
-TEST_F(ControllerTest, ADrainedPoolKeepsNothingStopped) {
-  const InstanceId id = make_stopped();
-  controller->apply(PoolOrdered{PoolName("linux"), PoolMode::draining, "ann", "image"}, now);
-  plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
+TEST_F(ControllerTest, AJobThatNoRoomIsEnoughForTakesNoneAway) {
+  for (const int vcpus : {10, 0}) {
+    config.pools["linux"].idle.count = 1;
+    config.limits.vcpus = 8;
+    listed.clear();
+    resolve_large(vcpus);
+    queue(1, "large", {"large"});
+    plan();
+    ASSERT_EQ(planned(), 1);
+    EXPECT_EQ(open_intents().at(0).pool, PoolName("linux"));
+    const InstanceId idle = answer_launches().at(0);
+    make_ready(idle);
+    plan();
+    EXPECT_EQ(controller->fleet().find(idle)->phase, InstancePhase::idle);
+  }
 }
 
-TEST_F(ControllerTest, StoppedInstancesAreStartedBeforeNewOnesAreLaunched) {
-  const InstanceId id = make_stopped();
-  queue(1);
+TEST_F(ControllerTest, AJobTakesTheRoomOfTheSecondOfItsPoolsWhereTheFirstHasNone) {
+  config.pools["linux"].idle.count = 4;
+  config.limits.vcpus = 8;
+  add_pool("small", {"large"}).priority = -1;
+  resolve_large(10);
   plan();
-  EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::starting);
+  for (const InstanceId& id : answer_launches()) make_ready(id);
+  queue(1, "large", {"large"});
+  plan();
+  EXPECT_EQ(count_of(InstancePhase::terminating), 1);
+}
+
+TEST_F(ControllerTest, AJobThatGoesToItsSecondPoolTakesNoRoomInTheFirst) {
+  Pool& first = config.pools["linux"];
+  first.sizes = {{"large", "a.large"}};
+  first.types = {"a.xlarge"};
+  first.max_instances = first.idle.count = 1;
+  first.idle.time = 1h;
+  first.priority = 1;
+  add_pool("second", {"linux"}).sizes = first.sizes;
+  controller = std::make_unique<Controller>(config, 7);
+  PoolOffers offers;
+  offers.offerings = {{{"a.xlarge", CapacityType::on_demand, "s1", "z1"}, 0.20, 4},
+                      {{"a.large", CapacityType::on_demand, "s1", "z1"}, 0.10, 2}};
+  for (const char* pool : {"linux", "second"}) {
+    controller->apply(PoolResolved{PoolName(pool), offers}, now);
+  }
+  plan();
+  make_ready(answer_launches().at(0));
+  queue(1, "j", {"linux", "size:large"});
+  plan();
+  EXPECT_EQ(planned(), 1);
+  EXPECT_EQ(count_of(InstancePhase::terminating), 0);
 }
 
 }  // namespace
