@@ -115,17 +115,23 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }
 
-/// A launch that is turned away whenever it is asked for again made what is there all the same.
+/// A launch that is turned away whenever it is asked for again made what is there all the same:
+/// taken when listings show all of it, or have shown some for as long as they may hide the rest.
 void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   std::map<IntentId, std::vector<const SeenInstance*>> made;
   for (const SeenInstance& one : event.instances) {
     const Intent* intent = fleet_.find(one.intent);
-    const bool is_late = intent != nullptr && intent->state == IntentState::open &&
-                         event.asked_at - intent->created_at >= kAnswered;
-    if (is_late && one.state != SeenInstance::State::ending) made[one.intent].push_back(&one);
+    const bool is_open = intent != nullptr && intent->state == IntentState::open;
+    if (is_open && one.state != SeenInstance::State::ending) made[one.intent].push_back(&one);
   }
   for (const auto& [id, instances] : made) {
-    const Intent intent = *fleet_.find(id);
+    Intent& known = fleet_.glance(id);
+    if (known.shown_at == TimePoint{}) known.shown_at = event.asked_at;
+    const Intent intent = known;
+    const bool is_late = event.asked_at - intent.created_at >= kAnswered;
+    const bool is_all = static_cast<int>(instances.size()) >= intent.count ||
+                        event.asked_at - intent.shown_at >= kMayBeInvisible;
+    if (!is_late || !is_all) continue;
     for (const SeenInstance* one : instances) add_launched(intent, *one, true, now);
     fleet_.move(id, IntentState::launched);
   }

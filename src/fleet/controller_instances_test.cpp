@@ -247,5 +247,43 @@ TEST_F(ControllerTest, TakesAMachineWhoseLaunchIsNotAnsweredForLong) {
   EXPECT_TRUE(open_intents().empty());
 }
 
+/// A launch of three that is not answered, for an hour.
+struct UnansweredTest : ControllerTest {
+  UnansweredTest() {
+    start();
+    queue(3);
+    plan();
+    now += 1h;
+  }
+  void show(int count) {
+    std::vector<SeenInstance> seen;
+    for (int i = 0; i < count; ++i) {
+      seen.push_back(running("i-" + std::to_string(i)));
+      seen.back().intent = open_intents().at(0).id;
+    }
+    controller->apply(InstancesListed{seen, now}, now);
+  }
+};
+
+TEST_F(UnansweredTest, IsTakenWhenAllOfItIsShown) {
+  show(2);
+  EXPECT_EQ(planned(), 3);
+  EXPECT_TRUE(controller->fleet().instances().empty());
+  show(3);
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(controller->fleet().instances().size(), 3U);
+}
+
+TEST_F(UnansweredTest, IsTakenWhenTheRestCannotBeHiddenAnyMore) {
+  show(2);
+  now += 4min;
+  show(2);
+  EXPECT_EQ(planned(), 3);
+  now += 1min;
+  show(2);
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(controller->fleet().instances().size(), 2U);
+}
+
 }  // namespace
 }  // namespace muster

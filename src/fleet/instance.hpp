@@ -27,6 +27,7 @@ struct Intent {
   // What only this process needs to know.
   std::string trouble;        ///< Why the cloud has not answered it yet, for people.
   bool is_throttled = false;  ///< Whether that is its rate limit.
+  TimePoint shown_at{};       ///< When a listing showed some of what it made.
 };
 
 /// One EC2 instance.
