@@ -69,10 +69,13 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
     instance.contact_at = {};  // By this process, it was not reached yet.
     if (now - instance.launched_at < kCounted) launches.emplace(instance.launched_at, 1);
   }
-  for (const Intent& intent : snapshot.intents) {
+  for (Intent& intent : snapshot.intents) {
     const bool is_open = intent.state == IntentState::open;
+    intent.found_count = static_cast<int>(
+        std::count_if(snapshot.instances.begin(), snapshot.instances.end(),
+                      [&](const Instance& one) { return one.intent == intent.id; }));
     if (is_open && now - intent.created_at < kCounted) {
-      launches.emplace(intent.created_at, intent.count);
+      launches.emplace(intent.created_at, intent.rest());
     }
   }
   for (const auto& [at, count] : launches) planner_.remember_launch(at, count);

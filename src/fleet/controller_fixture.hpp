@@ -128,7 +128,7 @@ struct ControllerTest : testing::Test {
 
   int planned() {
     int count = 0;
-    for (const Intent& intent : open_intents()) count += intent.count;
+    for (const Intent& intent : open_intents()) count += intent.rest();
     return count;
   }
 

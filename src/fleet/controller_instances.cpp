@@ -115,8 +115,8 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
   for (const InstanceId& id : missing) absent(id, event.asked_at, now);
 }
 
-/// A launch that is turned away whenever it is asked for again made what is there all the same:
-/// taken when listings show all of it, or have shown some for as long as they may hide the rest.
+/// A launch that is turned away whenever it is asked for again made what is there all the same.
+/// What is not shown may be hidden: it stays open for that, as long as it can be.
 void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   std::map<IntentId, std::vector<const SeenInstance*>> made;
   for (const SeenInstance& one : event.instances) {
@@ -125,15 +125,19 @@ void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
     if (is_open && one.state != SeenInstance::State::ending) made[one.intent].push_back(&one);
   }
   for (const auto& [id, instances] : made) {
-    Intent& known = fleet_.glance(id);
-    if (known.shown_at == TimePoint{}) known.shown_at = event.asked_at;
-    const Intent intent = known;
-    const bool is_late = event.asked_at - intent.created_at >= kAnswered;
-    const bool is_all = static_cast<int>(instances.size()) >= intent.count ||
-                        event.asked_at - intent.shown_at >= kMayBeInvisible;
-    if (!is_late || !is_all) continue;
+    Intent& intent = fleet_.glance(id);
+    if (intent.shown_at == TimePoint{}) intent.shown_at = event.asked_at;
+    if (event.asked_at - intent.created_at < kAnswered) continue;
+    const std::size_t known = fleet_.instances().size();
     for (const SeenInstance* one : instances) add_launched(intent, *one, true, now);
-    fleet_.move(id, IntentState::launched);
+    const int found = static_cast<int>(fleet_.instances().size() - known);
+    const bool is_all =
+        found >= intent.rest() || event.asked_at - intent.shown_at >= kMayBeInvisible;
+    if (is_all) {
+      fleet_.move(id, IntentState::launched);
+    } else {
+      fleet_.found(id, found);
+    }
   }
 }
 

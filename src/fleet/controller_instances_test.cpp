@@ -46,10 +46,7 @@ TEST_F(ControllerTest, GivesAJobBackThatWasNotStartedWhenItsInstanceEnds) {
   plan();
   const LeaseId lease = controller->fleet().find(id)->lease;
   controller->apply(LeaseAccepted{lease}, now);
-  SeenInstance ended;
-  ended.id = id;
-  ended.state = SeenInstance::State::ending;
-  controller->apply(InstancesListed{{ended}, now}, now);
+  show(id, SeenInstance::State::ending);
   EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::none);
   controller->apply(LeaseReported{lease}, now);
   EXPECT_EQ(controller->fleet().find(JobId("ci/j0"))->state, JobState::queued);
@@ -65,10 +62,7 @@ TEST_F(ControllerTest, SaysThatAStartedJobIsLostWhenItsInstanceEnds) {
   const LeaseId lease = controller->fleet().find(id)->lease;
   controller->apply(LeaseAccepted{lease}, now);
   controller->apply(LeaseStarting{lease}, now);
-  SeenInstance ended;
-  ended.id = id;
-  ended.state = SeenInstance::State::ending;
-  controller->apply(InstancesListed{{ended}, now}, now);
+  show(id, SeenInstance::State::ending);
   EXPECT_EQ(controller->fleet().find(lease)->outcome, JobOutcome::lost);
 }
 
@@ -249,40 +243,90 @@ TEST_F(ControllerTest, TakesAMachineWhoseLaunchIsNotAnsweredForLong) {
 
 /// A launch of three that is not answered, for an hour.
 struct UnansweredTest : ControllerTest {
+  IntentId launch;
+
   UnansweredTest() {
     start();
     queue(3);
     plan();
+    launch = open_intents().at(0).id;
     now += 1h;
   }
-  void show(int count) {
+  void show(const std::vector<std::string>& ids) {
     std::vector<SeenInstance> seen;
-    for (int i = 0; i < count; ++i) {
-      seen.push_back(running("i-" + std::to_string(i)));
-      seen.back().intent = open_intents().at(0).id;
+    for (const std::string& id : ids) {
+      seen.push_back(running(id));
+      seen.back().intent = launch;
     }
     controller->apply(InstancesListed{seen, now}, now);
   }
+  std::size_t found() { return controller->fleet().instances().size(); }
 };
 
-TEST_F(UnansweredTest, IsTakenWhenAllOfItIsShown) {
-  show(2);
-  EXPECT_EQ(planned(), 3);
-  EXPECT_TRUE(controller->fleet().instances().empty());
-  show(3);
+TEST_F(UnansweredTest, StaysOpenForWhatMayBeHidden) {
+  for (int i = 0; i < 2; ++i) {
+    show({"i-0", "i-1"});
+    EXPECT_EQ(found(), 2U);
+    EXPECT_EQ(planned(), 1);
+    EXPECT_EQ(controller->fleet().live_count(), 3);
+    now += 1min;
+  }
+  show({"i-0", "i-1", "i-2"});
+  EXPECT_EQ(found(), 3U);
   EXPECT_EQ(planned(), 0);
-  EXPECT_EQ(controller->fleet().instances().size(), 3U);
+  EXPECT_EQ(controller->fleet().live_count(), 3);
 }
 
-TEST_F(UnansweredTest, IsTakenWhenTheRestCannotBeHiddenAnyMore) {
-  show(2);
+TEST_F(UnansweredTest, IsTakenWhenNothingCanBeHiddenAnyMore) {
+  show({"i-0", "i-1"});
   now += 4min;
-  show(2);
-  EXPECT_EQ(planned(), 3);
+  show({"i-0", "i-1"});
+  EXPECT_EQ(planned(), 1);
   now += 1min;
-  show(2);
+  show({"i-0", "i-1"});
   EXPECT_EQ(planned(), 0);
-  EXPECT_EQ(controller->fleet().instances().size(), 2U);
+  EXPECT_EQ(controller->fleet().live_count(), 2);
+}
+
+TEST_F(UnansweredTest, IsAnsweredForTheRest) {
+  show({"i-0", "i-1"});
+  LaunchAnswered answer;
+  answer.intent = launch;
+  answer.instances = {running("i-0"), running("i-1"), running("i-2")};
+  controller->apply(answer, now);
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(controller->fleet().live_count(), 3);
+}
+
+TEST_F(UnansweredTest, KeepsWhatWasFoundWhenTheRestIsRefused) {
+  show({"i-0", "i-1"});
+  LaunchAnswered refused;
+  refused.intent = launch;
+  refused.error = Error{ErrorKind::conflict, "IdempotentInstanceTerminated", "ended", ""};
+  controller->apply(refused, now);
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(controller->fleet().live_count(), 2);
+}
+
+TEST_F(UnansweredTest, IsNotCountedTwiceAfterARestart) {
+  show({"i-0", "i-1"});
+  FleetSnapshot stored;
+  stored.intents = open_intents();
+  stored.intents.at(0).found_count = 0;
+  for (const auto& [id, one] : controller->fleet().instances()) stored.instances.push_back(one);
+  start();
+  controller->restore(stored, now);
+  EXPECT_EQ(planned(), 1);
+  EXPECT_EQ(controller->fleet().live_count(), 3);
+}
+
+TEST_F(UnansweredTest, AJobThatAMachineOfItRunsGoesOn) {
+  const CiJob job = claim(InstanceId("i-0"));
+  list();
+  show({"i-0", "i-1"});
+  now += 3min;
+  list();
+  EXPECT_EQ(controller->fleet().find(JobId("ci/" + job.id))->state, JobState::running);
 }
 
 }  // namespace

@@ -220,10 +220,7 @@ TEST_F(ControllerTest, StopsLaunchingWhatNeverComesUp) {
     for (const InstanceId& id : answer_launches()) {
       ++launched;
       controller->apply(MachineUnfit{id, "no answer"}, now);
-      SeenInstance ended;
-      ended.id = id;
-      ended.state = SeenInstance::State::ending;
-      controller->apply(InstancesListed{{ended}, now}, now);
+      show(id, SeenInstance::State::ending);
     }
     now += 10s;
   }
@@ -325,6 +322,31 @@ TEST_F(ControllerTest, DoesNotSpinWhenAJobOutlivesItsInstancesLife) {
     EXPECT_TRUE(!next || *next > now);
   }
   EXPECT_TRUE(controller->fleet().find(lease)->is_cancelled);
+}
+
+TEST_F(ControllerTest, OffersOfAnotherConfigurationAreNotUsed) {
+  start();
+  config.pools["linux"].on_demand = OnDemandRule::only;
+  config.pools["linux"].types = {"b.large"};
+  reload();
+  queue(1);
+  plan();
+  EXPECT_EQ(planned(), 0);
+  EXPECT_EQ(reason().cause, WaitCause::launching) << reason().text;
+}
+
+TEST_F(ControllerTest, LaunchesNoMoreThanLimitsOfJobsLetRun) {
+  config.limits.repository_jobs = 3;
+  start();
+  queue(1, "first");
+  plan();
+  make_ready(answer_launches().at(0));
+  for (const char* label : {"linux", "x64"}) queue(3, label, {label});
+  plan();
+  EXPECT_EQ(count_of(InstancePhase::busy), 1);
+  EXPECT_EQ(planned(), 2);
+  EXPECT_EQ(controller->fleet().demand().rbegin()->second.reason.cause,
+            WaitCause::repository_limit);
 }
 
 TEST_F(ControllerTest, SharesScarceMachinesBetweenTenants) {

@@ -150,9 +150,9 @@ void Fleet::count(const Instance& instance, int sign) {
 
 void Fleet::count(const Intent& intent, int sign) {
   if (intent.state != IntentState::open) return;
-  supply_[{intent.pool, intent.size}].requested += sign * intent.count;
-  live_by_pool_[intent.pool] += sign * intent.count;
-  live_ += sign * intent.count;
+  supply_[{intent.pool, intent.size}].requested += sign * intent.rest();
+  live_by_pool_[intent.pool] += sign * intent.rest();
+  live_ += sign * intent.rest();
 }
 
 void Fleet::add(Job job) {
@@ -223,6 +223,13 @@ void Fleet::move(const IntentId& id, IntentState to) {
   move_to(intent.state, to);
   count(intent, 1);
   changed_intents_.insert(id);
+}
+
+void Fleet::found(const IntentId& id, int more) {
+  Intent& intent = intents_.at(id);
+  count(intent, -1);
+  intent.found_count += more;
+  count(intent, 1);
 }
 
 Job& Fleet::edit(const JobId& id) {

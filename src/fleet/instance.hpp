@@ -27,7 +27,11 @@ struct Intent {
   // What only this process needs to know.
   std::string trouble;        ///< Why the cloud has not answered it yet, for people.
   bool is_throttled = false;  ///< Whether that is its rate limit.
-  TimePoint shown_at{};       ///< When a listing showed some of what it made.
+  TimePoint shown_at{};       ///< When a listing first showed some of what it made.
+  int found_count = 0;        ///< Are instances by now, though it was not answered.
+
+  /// What it may still bring.
+  [[nodiscard]] int rest() const { return count - found_count; }
 };
 
 /// One EC2 instance.

@@ -237,7 +237,7 @@ Planner::Cursor* Planner::best_cursor() {
 }
 
 /// How many of its jobs limits of jobs let run, whatever instances there are; blocked if none.
-int Planner::allowed(Cursor& cursor) {
+int Planner::allowed_count(Cursor& cursor) {
   const Limits& limits = parts_.config.limits;
   const Demand::Key& key = *cursor.key;
   int count = cursor.rest;
@@ -297,7 +297,7 @@ std::optional<InstanceId> Planner::find_ready(const SizedPool& at) const {
 
 void Planner::assign() {
   while (Cursor* cursor = best_cursor()) {
-    if (allowed(*cursor) == 0) continue;
+    if (allowed_count(*cursor) == 0) continue;
     std::optional<InstanceId> ready;
     for (const SizedPool& one : cursor->pools) {
       const Pool* pool = find_pool(one.pool);
@@ -428,7 +428,7 @@ void Planner::place(Cursor& cursor, int count, int most) {
 void Planner::place_waiting() {
   const bool is_shared = tenant_active_.size() > 1;
   while (Cursor* cursor = best_cursor()) {
-    const int most = allowed(*cursor);
+    const int most = allowed_count(*cursor);
     if (most > 0) place(*cursor, is_shared ? 1 : most, most);
   }
 }

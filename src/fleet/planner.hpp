@@ -67,7 +67,7 @@ class Planner {
   /// The pools for jobs with these labels, the one to be asked first in front.
   [[nodiscard]] std::vector<SizedPool> pools_for(const std::vector<std::string>& labels) const;
 
-  /// Whether ended instances, as long as they count, keep idle ones from being launched.
+  /// Whether idle ones are not launched for ended instances that still count, or for jobs' room.
   [[nodiscard]] bool is_idle_short() const { return is_idle_short_; }
 
   /// Takes launches of before a restart into account.
@@ -149,7 +149,7 @@ class Planner {
   std::optional<TimePoint> expire_instance(const Instance& instance);
   void gather();
   [[nodiscard]] Cursor* best_cursor();
-  [[nodiscard]] int allowed(Cursor& cursor);
+  [[nodiscard]] int allowed_count(Cursor& cursor);
   void place_also(const Demand::Key& key, int count);
   void count_on(Cursor& cursor, const SizedPool& pool, int count, WaitReason why);
   [[nodiscard]] std::optional<InstanceId> find_ready(const SizedPool& at) const;

@@ -112,8 +112,8 @@ const Planner::Totals& Planner::totals() {
   }
   for (const auto& [id, intent] : parts_.fleet.intents()) {
     if (intent.state != IntentState::open) continue;
-    all.vcpus += static_cast<long>(intent.count) * intent.vcpus;
-    all.usd += intent.count * intent.usd_per_hour * hours;
+    all.vcpus += static_cast<long>(intent.rest()) * intent.vcpus;
+    all.usd += intent.rest() * intent.usd_per_hour * hours;
   }
   return all;
 }

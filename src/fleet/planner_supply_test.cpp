@@ -86,17 +86,6 @@ TEST_F(ControllerTest, RestoredInstancesOfARemovedPoolEndOnceItIsKnownWhoseJobsR
   }
 }
 
-TEST_F(ControllerTest, OffersOfAnotherConfigurationAreNotUsed) {
-  start();
-  config.pools["linux"].on_demand = OnDemandRule::only;
-  config.pools["linux"].types = {"b.large"};
-  reload();
-  queue(1);
-  plan();
-  EXPECT_EQ(planned(), 0);
-  EXPECT_EQ(reason().cause, WaitCause::launching) << reason().text;
-}
-
 TEST_F(ControllerTest, OldStoppedInstancesStayWhileNothingIsLaunchedInTheirPlace) {
   config.pools["linux"].max_age = 1h;
   config.limits.vcpus = 10;
@@ -120,20 +109,6 @@ TEST_F(ControllerTest, OldStoppedInstancesStayWhileNothingIsLaunchedInTheirPlace
   reload();
   plan();
   EXPECT_EQ(controller->fleet().find(id)->phase, InstancePhase::terminating);
-}
-
-TEST_F(ControllerTest, LaunchesNoMoreThanLimitsOfJobsLetRun) {
-  config.limits.repository_jobs = 3;
-  start();
-  queue(1, "first");
-  plan();
-  make_ready(answer_launches().at(0));
-  for (const char* label : {"linux", "x64"}) queue(3, label, {label});
-  plan();
-  EXPECT_EQ(count_of(InstancePhase::busy), 1);
-  EXPECT_EQ(planned(), 2);
-  EXPECT_EQ(controller->fleet().demand().rbegin()->second.reason.cause,
-            WaitCause::repository_limit);
 }
 
 TEST_F(ControllerTest, ProtectedStoppedInstancesStay) {
