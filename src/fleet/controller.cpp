@@ -71,9 +71,10 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
   }
   for (Intent& intent : snapshot.intents) {
     const bool is_open = intent.state == IntentState::open;
-    intent.found_count = static_cast<int>(
-        std::count_if(snapshot.instances.begin(), snapshot.instances.end(),
-                      [&](const Instance& one) { return one.intent == intent.id; }));
+    for (const Instance& one : snapshot.instances) {
+      if (is_open && one.intent == intent.id) intent.found.insert(one.id);
+    }
+    if (!intent.found.empty()) intent.shown_at = now;
     if (is_open && now - intent.created_at < kCounted) {
       launches.emplace(intent.created_at, intent.rest());
     }

@@ -43,7 +43,9 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
     const bool is_out_of_room =
         kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
     if (is_out_of_room) return market_.refused(intent.offering, *event.error, now);
-    if (kind != ErrorKind::throttled) market_.launch_failed(intent.pool, *event.error, now);
+    const bool has_made = !intent.found.empty();
+    if (kind != ErrorKind::throttled && !has_made)
+      market_.launch_failed(intent.pool, *event.error, now);
     return;
   }
   for (const SeenInstance& made : event.instances) add_launched(intent, made, false, now);
@@ -61,7 +63,8 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
 
 void Controller::add_launched(const Intent& intent, const SeenInstance& made, bool is_found,
                               TimePoint now) {
-  if (fleet_.find(made.id) != nullptr) return;
+  // What was found may have come and gone before the answer.
+  if (fleet_.find(made.id) != nullptr || intent.found.contains(made.id)) return;
   Instance instance;
   instance.id = made.id;
   instance.intent = intent.id;
@@ -119,6 +122,9 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
 /// What is not shown may be hidden: it stays open for that, as long as it can be.
 void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   std::map<IntentId, std::vector<const SeenInstance*>> made;
+  for (const auto& [id, intent] : fleet_.intents()) {
+    if (intent.state == IntentState::open && intent.shown_at != TimePoint{}) made[id];
+  }
   for (const SeenInstance& one : event.instances) {
     const Intent* intent = fleet_.find(one.intent);
     const bool is_open = intent != nullptr && intent->state == IntentState::open;
@@ -128,16 +134,13 @@ void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
     Intent& intent = fleet_.glance(id);
     if (intent.shown_at == TimePoint{}) intent.shown_at = event.asked_at;
     if (event.asked_at - intent.created_at < kAnswered) continue;
-    const std::size_t known = fleet_.instances().size();
-    for (const SeenInstance* one : instances) add_launched(intent, *one, true, now);
-    const int found = static_cast<int>(fleet_.instances().size() - known);
-    const bool is_all =
-        found >= intent.rest() || event.asked_at - intent.shown_at >= kMayBeInvisible;
-    if (is_all) {
-      fleet_.move(id, IntentState::launched);
-    } else {
-      fleet_.found(id, found);
+    for (const SeenInstance* one : instances) {
+      add_launched(intent, *one, true, now);
+      fleet_.found(id, one->id);
     }
+    if (intent.rest() > 0 && event.asked_at - intent.shown_at < kMayBeInvisible) continue;
+    fleet_.move(id, IntentState::launched);
+    forget_intent(id);
   }
 }
 

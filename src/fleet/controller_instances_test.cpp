@@ -306,18 +306,48 @@ TEST_F(UnansweredTest, KeepsWhatWasFoundWhenTheRestIsRefused) {
   controller->apply(refused, now);
   EXPECT_EQ(planned(), 0);
   EXPECT_EQ(controller->fleet().live_count(), 2);
+  plan();
+  EXPECT_GT(planned(), 0) << reason().text;
+}
+
+TEST_F(UnansweredTest, ClosesWhenAllThatWasFoundHasEnded) {
+  show({"i-0", "i-1"});
+  for (const char* id : {"i-0", "i-1"}) {
+    ControllerTest::show(InstanceId(id), SeenInstance::State::ending);
+  }
+  show({});
+  EXPECT_EQ(planned(), 1);
+  now += 5min;
+  show({});
+  EXPECT_TRUE(controller->fleet().intents().empty());
+  EXPECT_EQ(controller->fleet().live_count(), 0);
+}
+
+TEST_F(UnansweredTest, ItsAnswerBringsNothingBackThatHasEnded) {
+  show({"i-0", "i-1"});
+  ControllerTest::show(InstanceId("i-0"), SeenInstance::State::ending);
+  LaunchAnswered answer;
+  answer.intent = launch;
+  answer.instances = {running("i-0"), running("i-1"), running("i-2")};
+  controller->apply(answer, now);
+  EXPECT_EQ(controller->fleet().find(InstanceId("i-0")), nullptr);
+  EXPECT_EQ(controller->fleet().live_count(), 2);
 }
 
 TEST_F(UnansweredTest, IsNotCountedTwiceAfterARestart) {
   show({"i-0", "i-1"});
   FleetSnapshot stored;
   stored.intents = open_intents();
-  stored.intents.at(0).found_count = 0;
+  stored.intents.at(0).found.clear();
+  stored.intents.at(0).shown_at = {};
   for (const auto& [id, one] : controller->fleet().instances()) stored.instances.push_back(one);
   start();
   controller->restore(stored, now);
   EXPECT_EQ(planned(), 1);
   EXPECT_EQ(controller->fleet().live_count(), 3);
+  now += 5min;
+  controller->apply(InstancesListed{{}, now}, now);
+  EXPECT_EQ(planned(), 0);
 }
 
 TEST_F(UnansweredTest, AJobThatAMachineOfItRunsGoesOn) {

@@ -225,10 +225,10 @@ void Fleet::move(const IntentId& id, IntentState to) {
   changed_intents_.insert(id);
 }
 
-void Fleet::found(const IntentId& id, int more) {
+void Fleet::found(const IntentId& id, const InstanceId& instance) {
   Intent& intent = intents_.at(id);
   count(intent, -1);
-  intent.found_count += more;
+  intent.found.insert(instance);
   count(intent, 1);
 }
 

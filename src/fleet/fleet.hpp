@@ -137,8 +137,8 @@ class Fleet {
   void move(const InstanceId& id, InstancePhase to, TimePoint now);
   void move(const LeaseId& id, LeaseState to);
   void move(const IntentId& id, IntentState to);
-  /// So many more of an open launch are instances by now, and not counted twice.
-  void found(const IntentId& id, int more);
+  /// One more of an open launch is an instance by now, and not counted twice.
+  void found(const IntentId& id, const InstanceId& instance);
   /// To change anything but the state and what the counts are made of.
   Job& edit(const JobId& id);
   Instance& edit(const InstanceId& id);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,13 +26,13 @@ struct Intent {
   double usd_per_hour = 0;  ///< Of one instance; 0: not known.
   int vcpus = 0;            ///< Of one instance; 0: not known.
   // What only this process needs to know.
-  std::string trouble;        ///< Why the cloud has not answered it yet, for people.
-  bool is_throttled = false;  ///< Whether that is its rate limit.
-  TimePoint shown_at{};       ///< When a listing first showed some of what it made.
-  int found_count = 0;        ///< Are instances by now, though it was not answered.
+  std::string trouble;         ///< Why the cloud has not answered it yet, for people.
+  bool is_throttled = false;   ///< Whether that is its rate limit.
+  TimePoint shown_at{};        ///< When a listing first showed some of what it made.
+  std::set<InstanceId> found;  ///< Taken up as instances, though it was not answered.
 
   /// What it may still bring.
-  [[nodiscard]] int rest() const { return count - found_count; }
+  [[nodiscard]] int rest() const { return count - static_cast<int>(found.size()); }
 };
 
 /// One EC2 instance.
