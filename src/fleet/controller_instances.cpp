@@ -43,9 +43,9 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
     const bool is_out_of_room =
         kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
     if (is_out_of_room) return market_.refused(intent.offering, *event.error, now);
-    const bool has_made = !intent.found.empty();
-    if (kind != ErrorKind::throttled && !has_made)
-      market_.launch_failed(intent.pool, *event.error, now);
+    // A launch that has made something says nothing against its pool.
+    const bool has_failed = kind != ErrorKind::throttled && intent.found.empty();
+    if (has_failed) market_.launch_failed(intent.pool, *event.error, now);
     return;
   }
   for (const SeenInstance& made : event.instances) add_launched(intent, made, false, now);
