@@ -152,6 +152,16 @@ struct ControllerTest : testing::Test {
   }
   void make_ready(const InstanceId& id) { controller->apply(MachineReady{id, "key"}, now); }
 
+  /// Starts, and a job waits for the instance that was launched for it and is ready.
+  InstanceId start_with_one_for_a_job() {
+    start();
+    queue(1);
+    plan();
+    const InstanceId id = answer_launches().at(0);
+    make_ready(id);
+    return id;
+  }
+
   WaitReason reason() {
     return controller->fleet().demand().empty()
                ? WaitReason{}

@@ -6,11 +6,7 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST_F(ControllerTest, BelievesThatAnInstanceIsGoneOnlyAfterProof) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   now += 10min;
   for (int i = 0; i < 3; ++i) {
     controller->apply(InstancesListed{{}, now}, now);
@@ -23,11 +19,7 @@ TEST_F(ControllerTest, BelievesThatAnInstanceIsGoneOnlyAfterProof) {
 }
 
 TEST_F(ControllerTest, ContactWithTheMachineOutweighsAnEmptyListing) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   now += 10min;
   for (int i = 0; i < 20; ++i) {
     controller->apply(InstancesListed{{}, now}, now);
@@ -38,11 +30,7 @@ TEST_F(ControllerTest, ContactWithTheMachineOutweighsAnEmptyListing) {
 }
 
 TEST_F(ControllerTest, GivesAJobBackThatWasNotStartedWhenItsInstanceEnds) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   plan();
   const LeaseId lease = controller->fleet().find(id)->lease;
   controller->apply(LeaseAccepted{lease}, now);
@@ -53,11 +41,7 @@ TEST_F(ControllerTest, GivesAJobBackThatWasNotStartedWhenItsInstanceEnds) {
 }
 
 TEST_F(ControllerTest, SaysThatAStartedJobIsLostWhenItsInstanceEnds) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   plan();
   const LeaseId lease = controller->fleet().find(id)->lease;
   controller->apply(LeaseAccepted{lease}, now);

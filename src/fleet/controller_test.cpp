@@ -419,11 +419,7 @@ TEST_F(ControllerTest, APausedPoolStartsNothingAndIsToldWhy) {
 }
 
 TEST_F(ControllerTest, ADrainedInstanceEndsWithItsJobAndATerminatedOneAtOnce) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   plan();
   ASSERT_EQ(controller->fleet().find(id)->phase, InstancePhase::busy);
   const LeaseId lease = controller->fleet().find(id)->lease;
@@ -469,11 +465,7 @@ TEST_F(ControllerTest, AnInterruptionLeavesItsJobTheNoticeAndADrillEndsIt) {
 }
 
 TEST_F(ControllerTest, TheLimitOfAJobRunsFromItsStartOnTheMachine) {
-  start();
-  queue(1);
-  plan();
-  const InstanceId id = answer_launches().at(0);
-  make_ready(id);
+  const InstanceId id = start_with_one_for_a_job();
   plan();
   const LeaseId lease = controller->fleet().find(id)->lease;
   controller->apply(LeaseAccepted{lease}, now);
