@@ -35,8 +35,9 @@ void Journal::know(const Fleet& fleet) {
   for (const auto& [id, job] : fleet.jobs()) jobs_.emplace(id, job.state);
   for (const auto& [id, instance] : fleet.instances()) instances_.emplace(id, instance.phase);
   for (const auto& [id, intent] : fleet.intents()) {
-    if (intent.state == IntentState::open) launches_.emplace(id, describe(intent));
+    if (intent.state == IntentState::open) launches_.emplace(id, Launch{describe(intent), false});
   }
+  for (const auto& [id, instance] : fleet.instances()) note_made(instance);
 }
 
 void Journal::note(const FleetChanges& changes, TimePoint now) {
@@ -44,14 +45,16 @@ void Journal::note(const FleetChanges& changes, TimePoint now) {
   for (const Intent& intent : changes.intents) {
     if (intent.state != IntentState::open) {
       launches_.erase(intent.id);
-    } else if (launches_.emplace(intent.id, describe(intent)).second) {
+    } else if (launches_.emplace(intent.id, Launch{describe(intent), false}).second) {
       add({0, now, "launch", intent.id.value(), "asked",
            joined({describe(intent), intent.reason})});
     }
   }
+  for (const Instance& instance : changes.instances) note_made(instance);
   for (const IntentId& id : changes.removed_intents) {
-    const auto asked = launches_.extract(id);
-    if (!asked.empty()) add({0, now, "launch", id.value(), "refused", asked.mapped()});
+    const auto launch = launches_.extract(id);
+    if (launch.empty() || launch.mapped().has_made) continue;
+    add({0, now, "launch", id.value(), "refused", launch.mapped().asked});
   }
   for (const Job& job : changes.jobs) note_job(job, now);
   for (const Instance& instance : changes.instances) note_instance(instance, now);
@@ -65,6 +68,12 @@ void Journal::note(const FleetChanges& changes, TimePoint now) {
     add({0, now, "instance", id.value(), "gone", ""});
   }
   if (next_ != before) changed_.notify_all();
+}
+
+/// A launch that has made something was not refused, whatever it is answered.
+void Journal::note_made(const Instance& instance) {
+  const auto launch = launches_.find(instance.intent);
+  if (launch != launches_.end()) launch->second.has_made = true;
 }
 
 void Journal::note_job(const Job& job, TimePoint now) {

@@ -40,6 +40,11 @@ class Journal {
   [[nodiscard]] Event& changed() { return changed_; }
 
  private:
+  struct Launch {
+    std::string asked;      // What is asked for.
+    bool has_made = false;  // Something, as was found.
+  };
+  void note_made(const Instance& instance);
   void note_job(const Job& job, TimePoint now);
   void note_instance(const Instance& instance, TimePoint now);
   void add(JournalEntry entry);
@@ -51,7 +56,7 @@ class Journal {
   std::uint64_t next_ = 1;
   std::map<JobId, JobState> jobs_;
   std::map<InstanceId, InstancePhase> instances_;
-  std::map<IntentId, std::string> launches_;  // That are not answered: what is asked for.
+  std::map<IntentId, Launch> launches_;  // That are not answered.
 };
 
 }  // namespace muster

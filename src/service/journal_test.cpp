@@ -83,5 +83,29 @@ TEST_F(JournalTest, TellsWhichLaunchWasRefused) {
   }
 }
 
+TEST_F(JournalTest, DoesNotCallALaunchRefusedThatHasMadeSomething) {
+  Intent intent;
+  intent.id = IntentId("int-1");
+  Instance instance;
+  instance.id = InstanceId("i-1");
+  instance.intent = intent.id;
+  FleetChanges asked;
+  asked.intents = {intent};
+  FleetChanges found;
+  found.instances = {instance};
+  FleetChanges removed;
+  removed.removed_instances = {instance.id};
+  removed.removed_intents = {intent.id};
+  for (const FleetChanges& changes : {asked, found, removed}) journal_.note(changes, began_);
+  FleetSnapshot stored;
+  stored.intents = {intent};
+  stored.instances = {instance};
+  Fleet fleet;
+  fleet.restore(std::move(stored));
+  journal_.know(fleet);
+  journal_.note(removed, began_);
+  for (const JournalEntry& one : journal_.after(0, 10)) EXPECT_NE(one.what, "refused");
+}
+
 }  // namespace
 }  // namespace muster
