@@ -29,6 +29,11 @@ enum class ErrorKind {
 
 [[nodiscard]] std::string_view to_string(ErrorKind kind);
 
+/// What was asked for is not to be had there, and may be elsewhere.
+[[nodiscard]] constexpr bool is_out_of_room(ErrorKind kind) {
+  return kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
+}
+
 /// An expected failure. Logged once, where it is handled; never carries a secret.
 struct Error {
   ErrorKind kind = ErrorKind::unavailable;

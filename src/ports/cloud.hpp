@@ -73,6 +73,12 @@ struct CloudInstance {
   return kind == ErrorKind::unavailable || kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
 }
 
+/// Who is turned away at the door learns nothing of an earlier attempt.
+[[nodiscard]] constexpr bool is_turned_away(ErrorKind kind) {
+  return kind == ErrorKind::throttled || kind == ErrorKind::forbidden ||
+         kind == ErrorKind::unauthenticated;
+}
+
 /// What became of a launch. Of a fleet, some may have been launched and others refused.
 struct LaunchAnswer {
   struct Refusal {

@@ -17,12 +17,6 @@ constexpr Duration kAskTimeMax = 70s;
 // EC2 keeps a token for at least 24 hours; what is older must not be sent again.
 constexpr Duration kTokenLife = 20h;
 
-/// Who is turned away at the door learns nothing of an earlier attempt.
-bool is_turned_away(ErrorKind kind) {
-  return kind == ErrorKind::throttled || kind == ErrorKind::forbidden ||
-         kind == ErrorKind::unauthenticated;
-}
-
 LaunchAnswered refusal(const IntentId& id, Error error) {
   LaunchAnswered answer;
   answer.intent = id;

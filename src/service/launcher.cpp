@@ -15,14 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr int kUnknownOutcomeTries = 5;
 
-bool is_out_of_room(ErrorKind kind) {
-  return kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
-}
-
-/// Who is turned away at the door learns nothing of an earlier attempt.
 bool tells_that_it_never_was(ErrorKind kind) {
-  return !may_have_acted(kind) && kind != ErrorKind::throttled && kind != ErrorKind::forbidden &&
-         kind != ErrorKind::unauthenticated;
+  return !may_have_acted(kind) && !is_turned_away(kind);
 }
 
 }  // namespace

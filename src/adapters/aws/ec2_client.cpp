@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/document.hpp"
+#include "ports/cloud.hpp"
 
 #include "wire/digest.hpp"
 #include "wire/sigv4.hpp"
@@ -131,7 +132,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
   const std::string invocation_id = random_hex(random_, 32);
   bool has_refreshed = false;
   bool has_corrected = false;
-  bool may_have_acted = false;
+  bool is_unknown = false;
   for (int number = 1;; ++number) {
     std::optional<Duration> retry_after;
     bool has_new_time = false;
@@ -149,8 +150,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       --number;
       continue;
     }
-    may_have_acted = may_have_acted || kind == ErrorKind::unavailable ||
-                     kind == ErrorKind::timeout || kind == ErrorKind::corrupt;
+    is_unknown = is_unknown || may_have_acted(kind);
     const bool is_stale = may_be_stale_credentials(answer.error().code) &&
                           answer.error().kind == ErrorKind::unauthenticated;
     if (is_stale && !has_refreshed) {
@@ -161,9 +161,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
     const std::optional<Duration> delay = retry_.delay_after(number, answer.error(), retry_after);
     if (!delay) {
       // An earlier attempt may have acted although this one was turned away at the door.
-      const bool is_turned_away = kind == ErrorKind::throttled || kind == ErrorKind::forbidden ||
-                                  kind == ErrorKind::unauthenticated;
-      if (may_have_acted && is_turned_away) answer.error().kind = ErrorKind::unavailable;
+      if (is_unknown && is_turned_away(kind)) answer.error().kind = ErrorKind::unavailable;
       co_return answer;
     }
     co_await clock_.sleep(*delay);
