@@ -63,19 +63,19 @@ void Controller::restore(FleetSnapshot snapshot, TimePoint now, Duration behind)
   if (snapshot.spending.day == day_of(now - by)) snapshot.spending.day = day_of(now);
   constexpr auto kCounted = std::chrono::minutes{1};
   std::multimap<TimePoint, int> launches;
+  std::map<IntentId, std::set<InstanceId>> found;
   for (Instance& instance : snapshot.instances) {
+    if (!instance.intent.empty()) found[instance.intent].insert(instance.id);
     const bool is_stopped = instance.phase == InstancePhase::stopped;
     if (is_coming(instance.phase) || is_stopped) instance.phase_since = now;
     instance.contact_at = {};  // By this process, it was not reached yet.
     if (now - instance.launched_at < kCounted) launches.emplace(instance.launched_at, 1);
   }
   for (Intent& intent : snapshot.intents) {
-    const bool is_open = intent.state == IntentState::open;
-    for (const Instance& one : snapshot.instances) {
-      if (is_open && one.intent == intent.id) intent.found.insert(one.id);
-    }
-    if (!intent.found.empty()) intent.shown_at = now;
-    if (is_open && now - intent.created_at < kCounted) {
+    if (intent.state != IntentState::open) continue;
+    intent.found = std::move(found[intent.id]);
+    if (!intent.found.empty()) intent.made_by = now;
+    if (now - intent.created_at < kCounted) {
       launches.emplace(intent.created_at, intent.rest());
     }
   }
@@ -153,10 +153,8 @@ void Controller::on(const TerminateAccepted& event, TimePoint now) {
 void Controller::on(const PowerRefused& event, TimePoint now) {
   const Instance* instance = fleet_.find(event.instance);
   if (instance == nullptr) return;
-  const bool is_out_of_room = event.error.kind == ErrorKind::capacity_unavailable ||
-                              event.error.kind == ErrorKind::quota_exceeded;
   if (instance->phase == InstancePhase::starting) {
-    if (is_out_of_room) market_.refused(instance->offering, event.error, now);
+    if (is_out_of_room(event.error.kind)) market_.refused(instance->offering, event.error, now);
     // Jobs go the way of a launch; the disk of one that cannot start is not worth its price.
     return terminate(event.instance, "could not be started: " + event.error.describe(), now);
   }

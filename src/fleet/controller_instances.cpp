@@ -22,6 +22,16 @@ constexpr Duration kTagLate = 30s;         // Until listings show a tag that was
 constexpr Duration kAnswered = 3min;       // By then a launch is, unless it is turned away.
 constexpr Duration kTerminateAgain = 30s;  // It was asked for, and the cloud still shows it.
 
+/// Whether a launch may have made more than listings have shown, though it is refused now.
+bool may_hide(const Intent& intent, const Error& error) {
+  // Such an error says that a request with the token has made something before.
+  const bool has_made = error.code.starts_with("Idempotent") || intent.made_by != TimePoint{};
+  if (!has_made) return false;
+  // One of them has ended. It may be one that was found.
+  const int ended = error.code == "IdempotentInstanceTerminated" ? 1 : 0;
+  return std::min(intent.rest(), intent.count - ended) > 0;
+}
+
 }  // namespace
 
 void Controller::on(const LaunchAnswered& event, TimePoint now) {
@@ -37,13 +47,18 @@ void Controller::on(const LaunchAnswered& event, TimePoint now) {
     return;
   }
   if (event.error) {
-    fleet_.move(intent.id, IntentState::refused);
-    fleet_.remove(intent.id);
+    if (may_hide(intent, *event.error)) {
+      Intent& refused = fleet_.glance(intent.id);
+      if (refused.made_by == TimePoint{}) refused.made_by = now;
+      refused.trouble.clear();
+      fleet_.note_refused(intent.id);
+    } else {
+      fleet_.move(intent.id, IntentState::refused);
+      fleet_.remove(intent.id);
+    }
     const ErrorKind kind = event.error->kind;
-    const bool is_out_of_room =
-        kind == ErrorKind::capacity_unavailable || kind == ErrorKind::quota_exceeded;
-    if (is_out_of_room) return market_.refused(intent.offering, *event.error, now);
-    // A launch that has made something says nothing against its pool.
+    if (is_out_of_room(kind)) return market_.refused(intent.offering, *event.error, now);
+    // A launch of which something was found says nothing against its pool.
     const bool has_failed = kind != ErrorKind::throttled && intent.found.empty();
     if (has_failed) market_.launch_failed(intent.pool, *event.error, now);
     return;
@@ -123,7 +138,7 @@ void Controller::on(const InstancesListed& event, TimePoint now) {
 void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   std::map<IntentId, std::vector<const SeenInstance*>> made;
   for (const auto& [id, intent] : fleet_.intents()) {
-    if (intent.state == IntentState::open && intent.shown_at != TimePoint{}) made[id];
+    if (intent.state == IntentState::open && intent.made_by != TimePoint{}) made[id];
   }
   for (const SeenInstance& one : event.instances) {
     const Intent* intent = fleet_.find(one.intent);
@@ -132,13 +147,13 @@ void Controller::take_unanswered(const InstancesListed& event, TimePoint now) {
   }
   for (const auto& [id, instances] : made) {
     Intent& intent = fleet_.glance(id);
-    if (intent.shown_at == TimePoint{}) intent.shown_at = event.asked_at;
-    if (event.asked_at - intent.created_at < kAnswered) continue;
+    if (intent.made_by == TimePoint{}) intent.made_by = event.asked_at;
+    if (!intent.is_refused && event.asked_at - intent.created_at < kAnswered) continue;
     for (const SeenInstance* one : instances) {
       add_launched(intent, *one, true, now);
-      fleet_.found(id, one->id);
+      fleet_.note_found(id, one->id);
     }
-    if (intent.rest() > 0 && event.asked_at - intent.shown_at < kMayBeInvisible) continue;
+    if (intent.rest() > 0 && event.asked_at - intent.made_by < kMayBeInvisible) continue;
     fleet_.move(id, IntentState::launched);
     forget_intent(id);
   }

@@ -244,6 +244,12 @@ struct UnansweredTest : ControllerTest {
     }
     controller->apply(InstancesListed{seen, now}, now);
   }
+  void refuse(const std::string& code, ErrorKind kind = ErrorKind::conflict) {
+    LaunchAnswered refused;
+    refused.intent = launch;
+    refused.error = Error{kind, code, "no", ""};
+    controller->apply(refused, now);
+  }
   std::size_t found() { return controller->fleet().instances().size(); }
 };
 
@@ -282,16 +288,105 @@ TEST_F(UnansweredTest, IsAnsweredForTheRest) {
   EXPECT_EQ(controller->fleet().live_count(), 3);
 }
 
-TEST_F(UnansweredTest, KeepsWhatWasFoundWhenTheRestIsRefused) {
+TEST_F(UnansweredTest, HoldsThePlaceOfWhatIsHiddenWhenItIsRefused) {
   show({"i-0", "i-1"});
-  LaunchAnswered refused;
-  refused.intent = launch;
-  refused.error = Error{ErrorKind::conflict, "IdempotentInstanceTerminated", "ended", ""};
-  controller->apply(refused, now);
+  refuse("IdempotentInstanceTerminated");
+  EXPECT_EQ(planned(), 1);
+  EXPECT_EQ(controller->fleet().live_count(), 3);
+  now += 5min;
+  show({"i-0", "i-1"});
   EXPECT_EQ(planned(), 0);
   EXPECT_EQ(controller->fleet().live_count(), 2);
+}
+
+TEST_F(UnansweredTest, HoldsThePlaceWhateverItIsRefusedForOnceSomethingWasFound) {
+  show({"i-0"});
+  refuse("InvalidAMIID.NotFound", ErrorKind::not_found);
+  EXPECT_EQ(controller->fleet().live_count(), 3);
+}
+
+TEST_F(UnansweredTest, HoldsNothingAgainstItsPoolWhenItHasMadeSomething) {
+  show({"i-0", "i-1"});
+  refuse("IdempotentInstanceTerminated");
   plan();
-  EXPECT_GT(planned(), 0) << reason().text;
+  EXPECT_GT(planned(), 1) << reason().text;
+}
+
+TEST_F(UnansweredTest, NoJobWaitsForWhatIsOnlyPerhapsThere) {
+  refuse("IdempotentInstanceTerminated");
+  EXPECT_EQ(planned(), 3);
+  now += 2min;  // The pool's circuit closes.
+  plan();
+  EXPECT_GT(planned(), 3) << reason().text;
+  now += 3min;
+  show({});
+  EXPECT_EQ(controller->fleet().find(launch), nullptr);
+}
+
+TEST_F(UnansweredTest, WhatIsPerhapsThereGrowsThePool) {
+  config.pools["linux"].growth_limit = 3;
+  reload();
+  refuse("IdempotentParameterMismatch");
+  now += 2min;
+  plan();
+  EXPECT_EQ(planned(), 3) << reason().text;
+}
+
+TEST_F(UnansweredTest, IsLookedForAtOnceWhenItIsRefused) {
+  start();
+  listed.clear();
+  queue(3);
+  plan();
+  launch = open_intents().at(0).id;
+  controller->apply(LaunchTrouble{launch, Error{ErrorKind::timeout, "", "no answer", ""}}, now);
+  refuse("IdempotentParameterMismatch");
+  EXPECT_TRUE(open_intents().at(0).trouble.empty());
+  now += 10s;
+  show({"i-0", "i-1"});
+  EXPECT_EQ(found(), 2U);
+  EXPECT_EQ(planned(), 1);
+  now += 5min;
+  show({"i-0", "i-1"});
+  EXPECT_EQ(planned(), 0);
+}
+
+TEST_F(UnansweredTest, IsRefusedAtOnceWhenItHasMadeNothing) {
+  refuse("InvalidAMIID.NotFound", ErrorKind::not_found);
+  EXPECT_TRUE(open_intents().empty());
+}
+
+TEST_F(UnansweredTest, IsRefusedAtOnceWhenTheOnlyOneHasEnded) {
+  start();
+  listed.clear();
+  queue(1);
+  plan();
+  launch = open_intents().at(0).id;
+  refuse("IdempotentInstanceTerminated");
+  EXPECT_TRUE(open_intents().empty());
+}
+
+TEST_F(UnansweredTest, WhatWasShownEarlyIsNotHiddenForLonger) {
+  start();
+  listed.clear();
+  queue(3);
+  plan();
+  launch = open_intents().at(0).id;
+  now += 1min;
+  show({"i-0", "i-1"});
+  EXPECT_EQ(found(), 0U);
+  now += 5min;
+  show({"i-0", "i-1"});
+  EXPECT_EQ(found(), 2U);
+  EXPECT_EQ(planned(), 0);
+}
+
+TEST_F(UnansweredTest, WhatWasFoundIsCountedOnce) {
+  config.limits.vcpus = 8;
+  reload();
+  show({"i-0", "i-1"});
+  queue(2, "k");
+  plan();
+  EXPECT_EQ(planned(), 2) << reason().text;
 }
 
 TEST_F(UnansweredTest, ClosesWhenAllThatWasFoundHasEnded) {
@@ -323,7 +418,7 @@ TEST_F(UnansweredTest, IsNotCountedTwiceAfterARestart) {
   FleetSnapshot stored;
   stored.intents = open_intents();
   stored.intents.at(0).found.clear();
-  stored.intents.at(0).shown_at = {};
+  stored.intents.at(0).made_by = {};
   for (const auto& [id, one] : controller->fleet().instances()) stored.instances.push_back(one);
   start();
   controller->restore(stored, now);

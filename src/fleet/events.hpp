@@ -66,7 +66,7 @@ struct JobsTold {
   std::vector<CiJob> jobs;
 };
 
-/// What became of a launch. With an error: nothing was made, and the error says why.
+/// What became of a launch. With an error: no more will come of it, and the error says why.
 struct LaunchAnswered {
   IntentId intent;
   std::vector<SeenInstance> instances;

@@ -150,7 +150,8 @@ void Fleet::count(const Instance& instance, int sign) {
 
 void Fleet::count(const Intent& intent, int sign) {
   if (intent.state != IntentState::open) return;
-  supply_[{intent.pool, intent.size}].requested += sign * intent.rest();
+  Supply& supply = supply_[{intent.pool, intent.size}];
+  (intent.is_refused ? supply.hidden : supply.requested) += sign * intent.rest();
   live_by_pool_[intent.pool] += sign * intent.rest();
   live_ += sign * intent.rest();
 }
@@ -225,10 +226,17 @@ void Fleet::move(const IntentId& id, IntentState to) {
   changed_intents_.insert(id);
 }
 
-void Fleet::found(const IntentId& id, const InstanceId& instance) {
+void Fleet::note_found(const IntentId& id, const InstanceId& instance) {
   Intent& intent = intents_.at(id);
   count(intent, -1);
   intent.found.insert(instance);
+  count(intent, 1);
+}
+
+void Fleet::note_refused(const IntentId& id) {
+  Intent& intent = intents_.at(id);
+  count(intent, -1);
+  intent.is_refused = true;
   count(intent, 1);
 }
 

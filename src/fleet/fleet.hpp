@@ -28,13 +28,15 @@ struct Supply {
   ByTime booting;  ///< Pending, booting or starting; by when they were launched or started.
   ByTime stopped;
   ByTime ending;      ///< Draining, stopping or terminating; by when that began.
-  int requested = 0;  ///< Of launches that were not answered.
+  int requested = 0;  ///< What launches that were not answered may still bring.
+  int hidden = 0;     ///< What may be there of launches that were refused.
   int busy = 0;
   int stopping = 0;  ///< Of those that are ending.
 
   /// Everything that costs an instance.
   [[nodiscard]] int live() const {
-    return requested + busy + static_cast<int>(idle.size() + booting.size() + ending.size());
+    return requested + hidden + busy +
+           static_cast<int>(idle.size() + booting.size() + ending.size());
   }
 };
 
@@ -138,7 +140,9 @@ class Fleet {
   void move(const LeaseId& id, LeaseState to);
   void move(const IntentId& id, IntentState to);
   /// One more of an open launch is an instance by now, and not counted twice.
-  void found(const IntentId& id, const InstanceId& instance);
+  void note_found(const IntentId& id, const InstanceId& instance);
+  /// Nothing more is expected of an open launch, but what it has made may be there.
+  void note_refused(const IntentId& id);
   /// To change anything but the state and what the counts are made of.
   Job& edit(const JobId& id);
   Instance& edit(const InstanceId& id);

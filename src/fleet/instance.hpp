@@ -28,8 +28,9 @@ struct Intent {
   // What only this process needs to know.
   std::string trouble;         ///< Why the cloud has not answered it yet, for people.
   bool is_throttled = false;   ///< Whether that is its rate limit.
-  TimePoint shown_at{};        ///< When a listing first showed some of what it made.
+  TimePoint made_by{};         ///< By then it had made all that it makes, answered or not.
   std::set<InstanceId> found;  ///< Taken up as instances, though it was not answered.
+  bool is_refused = false;     ///< Only listings tell what it has made.
 
   /// What it may still bring.
   [[nodiscard]] int rest() const { return count - static_cast<int>(found.size()); }

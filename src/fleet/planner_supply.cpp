@@ -172,8 +172,8 @@ Planner::Room Planner::room_for(const SizedPool& at, const Relief& without) {
   }
   const Supply& supply = parts_.fleet.supply_of(at);
   if (pool->growth_limit > 0) {
-    const int growing =
-        supply.requested + static_cast<int>(supply.booting.size()) + wishes_[at].count + launches;
+    const int growing = supply.requested + supply.hidden + static_cast<int>(supply.booting.size()) +
+                        wishes_[at].count + launches;
     narrow(pool->growth_limit - growing, WaitCause::growth_limit, [&] {
       return fmt::format("{} instances of pool {} are on their way, and growth_limit is {}",
                          growing, name, pool->growth_limit);

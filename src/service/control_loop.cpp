@@ -343,7 +343,8 @@ void ControlLoop::act_on(const FleetChanges& changes) {
 }
 
 void ControlLoop::look_at(const Intent& intent) {
-  if (intent.state != IntentState::open || !launching_.insert(intent.id).second) return;
+  const bool is_asked = intent.state == IntentState::open && !intent.is_refused;
+  if (!is_asked || !launching_.insert(intent.id).second) return;
   tasks_.spawn(send_launch(intent.id));
 }
 
