@@ -15,6 +15,7 @@ constexpr double kGrowth = 0.05;    // A second.
 constexpr double kRefillMin = 0.5;  // Tokens a second.
 constexpr auto kMeasured = 10s;
 constexpr Duration kLookAgain = 5ms;  // Behind others that wait.
+constexpr Duration kConsoleTimeMax = 20s;
 
 double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -234,7 +235,9 @@ Task<Status> BudgetedCloud::tag(std::vector<std::string> resource_ids,
 
 Task<Result<std::string>> BudgetedCloud::console_output(InstanceId id) {
   Task<Result<std::string>> reading = control_.console_output(std::move(id));
-  Task<Result<std::string>> within = within_budget("GetConsoleOutput", 0, std::move(reading));
+  Task<Result<std::string>> bounded =
+      with_deadline(budget_.clock(), kConsoleTimeMax, std::move(reading));
+  Task<Result<std::string>> within = within_budget("GetConsoleOutput", 0, std::move(bounded));
   co_return co_await std::move(within);
 }
 

@@ -42,6 +42,8 @@ class CallBudget {
   /// Tells of an answer that said "too fast".
   void throttled(const std::string& action);
 
+  [[nodiscard]] Clock& clock() const { return clock_; }
+
   struct Rate {
     double size;
     double refill;  ///< Tokens a second.

@@ -105,6 +105,8 @@ Task<Status> MachineKeeper::connect() {
   target.user = of->ssh.user;
   target.host_keys = read_host_keys(at->host_keys);
   const IntentId intent = at->intent;
+  // It keeps its place among many that wait for the call budget.
+  const Duration wait_max = of->boot_timeout;
   // Its own key is tried first once it has one; before that the launch's.
   const bool has_own = !at->host_keys.empty() || at->is_adopted;
   if (target.address.empty()) co_return fail(ErrorKind::unavailable, "it has no address yet");
@@ -115,7 +117,7 @@ Task<Status> MachineKeeper::connect() {
     if (!knocked) co_return knocked;
     Task<Result<std::string>> reading = loop_.parts().control.console_output(id_);
     Task<Result<std::string>> bounded =
-        with_deadline(loop_.parts().clock, kCommandTimeMax, std::move(reading));
+        with_deadline(loop_.parts().clock, wait_max, std::move(reading));
     const Result<std::string> console = co_await std::move(bounded);
     if (!console) co_return tl::unexpected<Error>(console.error());
     target.host_keys = wire::parse_console_host_keys(*console);

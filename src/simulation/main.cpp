@@ -24,7 +24,7 @@ namespace muster::simulation {
 namespace {
 
 struct Flags {
-  long days = 100;
+  long days = 0;     ///< 0: 100, and one where machines or jobs are given.
   long seconds = 0;  ///< No further day after this long; 0: all days.
   long processes = 1;
   std::uint64_t seed = 1;
@@ -80,6 +80,10 @@ Totals play(const Flags& flags) {
     if (options.burst > 0) {
       fmt::print("{} jobs at once: {} launched, the last after {:.3f} s\n", options.burst,
                  day.launched, std::chrono::duration<double>(day.last_launch).count() - 60);
+      if (day.launched != options.burst) {
+        fmt::print("each job needs one machine, and no machine is to be given up\n");
+        ++totals.violations;
+      }
     }
     if (flags.shows_progress) {
       fmt::print(stderr, "seed {}: {} jobs, {} events\n", day.seed, day.jobs, day.events);
@@ -292,6 +296,9 @@ int main_with(int argc, char** argv) {
       return 2;
     }
   }
+  const DayOptions& day = flags.day;
+  const bool is_given = day.instances > 0 || day.burst > 0 || day.soak > Duration{};
+  if (flags.days == 0) flags.days = is_given ? 1 : 100;
   return run(flags);
 }
 
