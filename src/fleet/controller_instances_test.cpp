@@ -244,6 +244,14 @@ struct UnansweredTest : ControllerTest {
     }
     controller->apply(InstancesListed{seen, now}, now);
   }
+  /// Another launch, of just now.
+  void launch_anew(int count) {
+    start();
+    listed.clear();
+    queue(count);
+    plan();
+    launch = open_intents().at(0).id;
+  }
   void refuse(const std::string& code, ErrorKind kind = ErrorKind::conflict) {
     LaunchAnswered refused;
     refused.intent = launch;
@@ -333,11 +341,7 @@ TEST_F(UnansweredTest, WhatIsPerhapsThereGrowsThePool) {
 }
 
 TEST_F(UnansweredTest, IsLookedForAtOnceWhenItIsRefused) {
-  start();
-  listed.clear();
-  queue(3);
-  plan();
-  launch = open_intents().at(0).id;
+  launch_anew(3);
   controller->apply(LaunchTrouble{launch, Error{ErrorKind::timeout, "", "no answer", ""}}, now);
   refuse("IdempotentParameterMismatch");
   EXPECT_TRUE(open_intents().at(0).trouble.empty());
@@ -356,21 +360,13 @@ TEST_F(UnansweredTest, IsRefusedAtOnceWhenItHasMadeNothing) {
 }
 
 TEST_F(UnansweredTest, IsRefusedAtOnceWhenTheOnlyOneHasEnded) {
-  start();
-  listed.clear();
-  queue(1);
-  plan();
-  launch = open_intents().at(0).id;
+  launch_anew(1);
   refuse("IdempotentInstanceTerminated");
   EXPECT_TRUE(open_intents().empty());
 }
 
 TEST_F(UnansweredTest, WhatWasShownEarlyIsNotHiddenForLonger) {
-  start();
-  listed.clear();
-  queue(3);
-  plan();
-  launch = open_intents().at(0).id;
+  launch_anew(3);
   now += 1min;
   show({"i-0", "i-1"});
   EXPECT_EQ(found(), 0U);

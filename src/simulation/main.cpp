@@ -24,7 +24,7 @@ namespace muster::simulation {
 namespace {
 
 struct Flags {
-  long days = 0;     ///< 0: 100, and one where machines or jobs are given.
+  long days = -1;    ///< Not given: 100, and one where machines or jobs are given.
   long seconds = 0;  ///< No further day after this long; 0: all days.
   long processes = 1;
   std::uint64_t seed = 1;
@@ -298,7 +298,7 @@ int main_with(int argc, char** argv) {
   }
   const DayOptions& day = flags.day;
   const bool is_given = day.instances > 0 || day.burst > 0 || day.soak > Duration{};
-  if (flags.days == 0) flags.days = is_given ? 1 : 100;
+  if (flags.days < 0) flags.days = is_given ? 1 : 100;
   return run(flags);
 }
 
