@@ -586,7 +586,7 @@ class Day {
     scope.spawn(cancel_jobs());
     if (world_.faults.has(54)) scope.spawn(keep_backups());
     if (options_.on_sample) scope.spawn(sample());
-    until_ = options_.burst > 0   ? Duration(1h)
+    until_ = options_.burst > 0   ? Duration(1h) + std::chrono::seconds(options_.burst)
              : options_.soak > 0s ? options_.soak + 1h
                                   : options_.length;
     while (world_.now() < until_) {

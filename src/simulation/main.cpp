@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -229,6 +230,31 @@ int run(const Flags& flags) {
   return totals.violations == 0 && is_fine ? 0 : 1;
 }
 
+constexpr std::string_view kUsage =
+    "Plays days of fleets under faults on the virtual clock: docs/simulation.md.\n"
+    "usage: fleet_simulation [FLAG]…\n"
+    "  --days N         fleet-days (100; 1 with --busy, --burst and --soak)\n"
+    "  --seed N         of the first day, each next day has the next one (1)\n"
+    "  --seconds N      starts no further day after this long\n"
+    "  --processes N    that share the days (1)\n"
+    "  --no-faults      nothing fails\n"
+    "  --without X      never this fault, given as its number; may be repeated\n"
+    "  --trace          prints what happens\n"
+    "  --hash           prints the trace as one number\n"
+    "  --progress       prints each day as it ends\n"
+    "  --no-shrink      tells a violation by its seed and text alone, without a history\n"
+    "  --no-replay      without intents that are replayed\n"
+    "  --no-sweep       without the sweep of tags\n"
+    "  --no-dead-man    without the timers on the machines\n"
+    "Instead of what the seed draws, without faults:\n"
+    "  --busy MACHINES  all of them with ten-minute jobs all day\n"
+    "  --reuse JOBS     so many for each of these machines (1; --soak: 10)\n"
+    "  --burst JOBS     at once; prints when the last machine was launched\n"
+    "  --fleets         with --burst: by CreateFleet instead of RunInstances\n"
+    "  --soak HOURS     of many short jobs; prints what grows\n"
+    "Exit code: 0; 1 after a violation, a fault that never struck, a burst that launched more\n"
+    "or fewer than its jobs, or what grew; 2 for flags that cannot be used.\n";
+
 int main_with(int argc, char** argv) {
   Flags flags;
   for (int i = 1; i < argc; ++i) {
@@ -287,13 +313,10 @@ int main_with(int argc, char** argv) {
     } else if (flag == "--no-dead-man") {
       flags.day.has_dead_man = false;
     } else {
-      fmt::print(stderr,
-                 "fleet_simulation [--days N] [--seed N] [--seconds N] [--processes N]\n"
-                 "  [--no-faults] [--without X]… [--trace] [--hash] [--progress] [--no-shrink] "
-                 "[--no-replay] [--no-sweep]\n"
-                 "  [--no-dead-man] [--busy MACHINES [--reuse JOBS] | --burst JOBS [--fleets] | "
-                 "--soak HOURS]\n");
-      return 2;
+      const bool is_asked = flag == "--help";
+      if (!is_asked) fmt::print(stderr, "{} is no flag of the simulator\n", flag);
+      fmt::print(is_asked ? stdout : stderr, "{}", kUsage);
+      return is_asked ? 0 : 2;
     }
   }
   const DayOptions& day = flags.day;
