@@ -97,9 +97,9 @@ Task<Status> CloudWiring::start(std::string region) {
   aws::Ec2ClientOptions options{endpoint->value, region_.value};
   options.attempts_max = aws::attempts_max(environment_, profile_);
   options.before_repetition = [this](std::string action) {
-    const CallPriority priority = priority_of(action);
-    return budget_.acquire(std::move(action), priority);
+    return budget_.acquire_again(std::move(action));
   };
+  options.throttled = [this](const std::string& action) { budget_.throttled(action); };
   client_ = std::make_unique<aws::Ec2Client>(transport_, credentials_, wiring_.clock,
                                              wiring_.random, log_, options);
   ec2_ = std::make_unique<aws::Ec2Cloud>(*client_);

@@ -15,7 +15,6 @@ constexpr double kGrowth = 0.05;    // A second.
 constexpr double kRefillMin = 0.5;  // Tokens a second.
 constexpr auto kMeasured = 10s;
 constexpr Duration kLookAgain = 5ms;  // Behind others that wait.
-constexpr Duration kConsoleTimeMax = 20s;
 
 double seconds_of(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -116,6 +115,7 @@ std::size_t CallBudget::waiting_before(const Waiter& waiter) const {
   const auto count = std::count_if(waiters_.begin(), waiters_.end(), [&](const Waiter& other) {
     if (other.action != waiter.action || other.number == waiter.number) return false;
     if (other.priority != waiter.priority) return other.priority < waiter.priority;
+    if (other.has_begun != waiter.has_begun) return other.has_begun;
     return other.number < waiter.number;
   });
   return static_cast<std::size_t>(count);
@@ -133,7 +133,16 @@ CallPriority priority_of(const std::string& action) {
 }
 
 Task<> CallBudget::acquire(std::string action, CallPriority priority, int resources) {
-  const Waiter waiter{priority, next_number_++, action};
+  return take_turn({priority, false, next_number_++, std::move(action)}, resources);
+}
+
+Task<> CallBudget::acquire_again(std::string action) {
+  const CallPriority priority = priority_of(action);
+  return take_turn({priority, true, next_number_++, std::move(action)}, 0);
+}
+
+Task<> CallBudget::take_turn(Waiter waiter, int resources) {
+  const std::string& action = waiter.action;
   /// Takes the waiter out again, also when it is cancelled.
   struct Place {
     Place(std::vector<Waiter>& in, const Waiter& who) : waiters(in), number(who.number) {
@@ -235,9 +244,7 @@ Task<Status> BudgetedCloud::tag(std::vector<std::string> resource_ids,
 
 Task<Result<std::string>> BudgetedCloud::console_output(InstanceId id) {
   Task<Result<std::string>> reading = control_.console_output(std::move(id));
-  Task<Result<std::string>> bounded =
-      with_deadline(budget_.clock(), kConsoleTimeMax, std::move(reading));
-  Task<Result<std::string>> within = within_budget("GetConsoleOutput", 0, std::move(bounded));
+  Task<Result<std::string>> within = within_budget("GetConsoleOutput", 0, std::move(reading));
   co_return co_await std::move(within);
 }
 

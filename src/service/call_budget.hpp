@@ -29,6 +29,10 @@ class CallBudget {
   /// Ends when the call may be made: `resources` is how many machines it concerns.
   Task<> acquire(std::string action, CallPriority priority, int resources = 0);
 
+  /// The same for a further request of a call that has begun, a repetition or a next page: it goes
+  /// before the calls of its action that have not begun, so that its time is not spent on them.
+  Task<> acquire_again(std::string action);
+
   /// How many machines a call of that action may concern right now, and when there is more.
   struct Room {
     int machines = 0;
@@ -41,8 +45,6 @@ class CallBudget {
 
   /// Tells of an answer that said "too fast".
   void throttled(const std::string& action);
-
-  [[nodiscard]] Clock& clock() const { return clock_; }
 
   struct Rate {
     double size;
@@ -63,6 +65,7 @@ class CallBudget {
   };
   struct Waiter {
     CallPriority priority;
+    bool has_begun;
     std::uint64_t number;
     std::string action;
   };
@@ -75,6 +78,7 @@ class CallBudget {
   /// How long until all that is needed is there; nothing if it is.
   [[nodiscard]] Duration missing_time(const std::string& action, int resources);
   [[nodiscard]] std::size_t waiting_before(const Waiter& waiter) const;
+  Task<> take_turn(Waiter waiter, int resources);
 
   Clock& clock_;
   const Log& log_;

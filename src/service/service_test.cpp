@@ -250,6 +250,11 @@ struct BudgetTest : testing::Test {
     co_await std::move(waiting);
     order.push_back(std::move(name));
   }
+  Task<> take_again(std::string name, std::string action) {
+    Task<> waiting = budget.acquire_again(std::move(action));
+    co_await std::move(waiting);
+    order.push_back(std::move(name));
+  }
   double seconds() const {
     return std::chrono::duration<double>(clock.monotonic() - started).count();
   }
@@ -292,6 +297,20 @@ TEST_F(BudgetTest, LetsTheMoreUrgentGoFirst) {
   EXPECT_TRUE(clock.run(all(&scope)));
   EXPECT_EQ((std::vector<std::string>(order.end() - 3, order.end())),
             (std::vector<std::string>{"terminate", "tag", "housekeeping"}));
+}
+
+TEST_F(BudgetTest, LetsACallGoOnBeforeOthersBegin) {
+  TaskScope scope(context.get_executor());
+  const auto first = [&](const char* name) {
+    scope.spawn(take(name, "GetConsoleOutput", CallPriority::describe, 0));
+  };
+  for (int i = 0; i < 110; ++i) first("first");
+  scope.spawn(take_again("again", "GetConsoleOutput"));
+  first("last");
+  EXPECT_TRUE(clock.run(all(&scope)));
+  // The bucket holds a hundred.
+  EXPECT_EQ(order.at(100), "again");
+  EXPECT_EQ(order.back(), "last");
 }
 
 TEST_F(BudgetTest, SlowsDownWhenItIsThrottledAndRecovers) {

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr char kEnd = '\x1e';
+constexpr Duration kReadTimeMax = 20s;  // As long as a reader of EC2 waits.
 
 ErrorKind kind_of(const std::string& code) {
   static const std::map<std::string_view, ErrorKind> kinds{
@@ -374,7 +375,8 @@ Task<Result<std::string>> SimCloud::console_output(InstanceId id) {
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDNlZWRzZWVkc2VlZHNlZWRzZWVkc2VlZHNlZWRzZWVk\n"
             "-----END SSH HOST KEY KEYS-----\n");
       });
-  co_return co_await std::move(calling);
+  Task<Result<std::string>> bounded = with_deadline(world_.clock, kReadTimeMax, std::move(calling));
+  co_return co_await std::move(bounded);
 }
 
 Task<Status> SimCloud::modify(InstanceId id, InstanceChange change) {

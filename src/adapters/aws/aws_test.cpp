@@ -50,15 +50,16 @@ struct World {
       {transport, clock, random, log, {}},
       Environment{{"AWS_ACCESS_KEY_ID", "AKID"}, {"AWS_SECRET_ACCESS_KEY", "s"}},
       Profile{}};
-  Ec2Client client{transport, credentials, clock,
-                   random,    log,         {"https://ec2.us-east-1.amazonaws.com", "us-east-1"}};
+  Ec2ClientOptions options{"https://ec2.us-east-1.amazonaws.com", "us-east-1"};
+  Ec2Client client{transport, credentials, clock, random, log, options};
 
   Result<wire::XmlElement> call(const std::string& action) {
     Result<wire::XmlElement> out = fail(ErrorKind::cancelled, "");
-    const auto doing = [](World* world, std::string name, Result<wire::XmlElement>* to) -> Task<> {
-      *to = co_await world->client.call(name, form_of(name, {}), 5s);
+    Ec2Client asking(transport, credentials, clock, random, log, options);
+    const auto doing = [](Ec2Client* by, std::string name, Result<wire::XmlElement>* to) -> Task<> {
+      *to = co_await by->call(name, form_of(name, {}), 5s);
     };
-    EXPECT_TRUE(clock.run(doing(this, action, &out)));
+    EXPECT_TRUE(clock.run(doing(&asking, action, &out)));
     return out;
   }
 };
@@ -92,6 +93,23 @@ TEST(Ec2Client, RetriesWithTheSameBodySignedAnew) {
   ASSERT_EQ(world.transport.asked.size(), 3U);
   EXPECT_EQ(world.transport.asked[0].body, world.transport.asked[2].body);
   EXPECT_EQ(header_value(world.transport.asked[2].headers, "amz-sdk-request"), "attempt=3; max=3");
+}
+
+TEST(Ec2Client, TellsTheBudgetOfEachRepetitionAndOfTooFast) {
+  World world;
+  std::vector<std::string> told;
+  const auto nothing = []() -> Task<> { co_return; };
+  world.options.before_repetition = [&](const std::string& action) {
+    told.push_back("again " + action);
+    return nothing();
+  };
+  world.options.throttled = [&](const std::string& action) { told.push_back("slow " + action); };
+  world.transport.answers = {xml_error(503, "RequestLimitExceeded"),
+                             xml_error(500, "InternalError"),
+                             HttpResponse{200, {}, "<RunInstancesResponse/>"}};
+  ASSERT_TRUE(world.call("RunInstances").has_value());
+  EXPECT_EQ(told, (std::vector<std::string>{"slow RunInstances", "again RunInstances",
+                                            "again RunInstances"}));
 }
 
 TEST(Ec2Client, GivesUpAfterThreeAttempts) {

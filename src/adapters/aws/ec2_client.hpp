@@ -22,6 +22,8 @@ struct Ec2ClientOptions {
   /// Awaited before each further request of one call, a retry or a next page: the budget, which
   /// they must not go around.
   std::function<Task<>(std::string action)> before_repetition{};
+  /// Told of each "too fast" that is answered by a repetition.
+  std::function<void(const std::string& action)> throttled{};
 };
 
 /// EC2's Query protocol: signs, sends, retries by the standard mode and reads the answer. The
