@@ -226,9 +226,10 @@ Task<Result<ReachedMachine>> Launcher::reach(LaunchedMachine machine, Pool pool)
     target.address =
         pool.ssh.uses_public_address ? instance.public_address : instance.private_address;
     if (target.host_keys.empty()) {
+      const Duration left = deadline - parts_.clock.monotonic();
+      if (left <= Duration{}) break;
       Task<Result<std::string>> reading = parts_.control.console_output(machine.instance.id);
-      Task<Result<std::string>> bounded =
-          with_deadline(parts_.clock, deadline - parts_.clock.monotonic(), std::move(reading));
+      Task<Result<std::string>> bounded = with_deadline(parts_.clock, left, std::move(reading));
       const Result<std::string> console = co_await std::move(bounded);
       if (console) target.host_keys = wire::parse_console_host_keys(*console);
       const bool is_final = !console && !is_retryable(console.error().kind) &&

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/document.hpp"
 #include "simulation/faults.hpp"
 #include "simulation/fleet_day.hpp"
 #include "simulation/totals.hpp"
@@ -248,19 +249,21 @@ constexpr std::string_view kUsage =
     "  --no-dead-man    without the timers on the machines\n"
     "Instead of what the seed draws, without faults:\n"
     "  --busy MACHINES  all of them with ten-minute jobs all day\n"
-    "  --reuse JOBS     so many for each of these machines (1; --soak: 10)\n"
+    "  --reuse JOBS     so many for each of these machines (1)\n"
     "  --burst JOBS     at once; prints when the last machine was launched\n"
     "  --fleets         with --burst: by CreateFleet instead of RunInstances\n"
-    "  --soak HOURS     of many short jobs; prints what grows\n"
-    "Exit code: 0; 1 after a violation, a fault that never struck, a burst that launched more\n"
-    "or fewer than its jobs, or what grew; 2 for flags that cannot be used.\n";
+    "  --soak HOURS     of many short jobs, ten to a machine; prints what grows\n"
+    "Exit code: 0; 1 after a violation, a burst that launched more or fewer than its jobs, rows\n"
+    "or descriptors that grew, a process that died or, of many days, a fault or a moment of a\n"
+    "crash that never struck; 2 for flags that cannot be used.\n";
 
 int main_with(int argc, char** argv) {
   Flags flags;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
     const auto value = [&]() -> long {
-      if (++i < argc) return std::atol(argv[i]);
+      const auto number = ++i < argc ? parse_integer(argv[i]) : std::nullopt;
+      if (number && *number >= 0) return static_cast<long>(*number);
       fmt::print(stderr, "{} needs a number\n", flag);
       std::exit(2);
     };

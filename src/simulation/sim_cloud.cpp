@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr char kEnd = '\x1e';
-constexpr Duration kReadTimeMax = 20s;  // As long as a reader of EC2 waits.
+constexpr Duration kReadTimeMax = 20s;  // No reader waits longer for one answer.
 
 ErrorKind kind_of(const std::string& code) {
   static const std::map<std::string_view, ErrorKind> kinds{

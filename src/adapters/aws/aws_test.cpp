@@ -110,6 +110,13 @@ TEST(Ec2Client, TellsTheBudgetOfEachRepetitionAndOfTooFast) {
   ASSERT_TRUE(world.call("RunInstances").has_value());
   EXPECT_EQ(told, (std::vector<std::string>{"slow RunInstances", "again RunInstances",
                                             "again RunInstances"}));
+  told.clear();
+  // The last counts too, whatever the call comes to.
+  world.transport.answers = {xml_error(500, "InternalError"), xml_error(500, "InternalError"),
+                             xml_error(503, "RequestLimitExceeded")};
+  EXPECT_EQ(world.call("RunInstances").error().kind, ErrorKind::unavailable);
+  EXPECT_EQ(told, (std::vector<std::string>{"again RunInstances", "again RunInstances",
+                                            "slow RunInstances"}));
 }
 
 TEST(Ec2Client, GivesUpAfterThreeAttempts) {

@@ -144,6 +144,7 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       co_return answer;
     }
     const ErrorKind kind = answer.error().kind;
+    if (kind == ErrorKind::throttled && options_.throttled) options_.throttled(action);
     if (has_new_time && !has_corrected) {
       // With the right time it is another request, and no repetition of this one.
       has_corrected = true;
@@ -164,7 +165,6 @@ Task<Result<wire::XmlElement>> Ec2Client::call(std::string action, std::string b
       if (is_unknown && is_turned_away(kind)) answer.error().kind = ErrorKind::unavailable;
       co_return answer;
     }
-    if (kind == ErrorKind::throttled && options_.throttled) options_.throttled(action);
     co_await clock_.sleep(*delay);
     Task<> waiting = before_repetition(action);
     co_await std::move(waiting);

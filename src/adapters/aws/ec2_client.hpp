@@ -22,7 +22,7 @@ struct Ec2ClientOptions {
   /// Awaited before each further request of one call, a retry or a next page: the budget, which
   /// they must not go around.
   std::function<Task<>(std::string action)> before_repetition{};
-  /// Told of each "too fast" that is answered by a repetition.
+  /// Told of each attempt that was answered by "too fast".
   std::function<void(const std::string& action)> throttled{};
 };
 
