@@ -81,7 +81,10 @@ class FakeWorld : public Cloud,
   Task<Status> tag(std::vector<std::string>, std::map<std::string, std::string>) override {
     co_return Status();
   }
-  Task<Result<std::string>> console_output(InstanceId) override { co_return console; }
+  Task<Result<std::string>> console_output(InstanceId) override {
+    if (asleep_by != nullptr) co_await asleep_by->sleep(1h);
+    co_return console;
+  }
   Task<Result<std::vector<ImageView>>> find_images(std::string, std::string) override {
     co_return std::vector<ImageView>{{ImageId("ami-1"), "n", "x86_64", "/dev/xvda", "d"}};
   }
@@ -113,6 +116,7 @@ class FakeWorld : public Cloud,
   std::vector<std::string> tokens;
   std::vector<IntentState> states;
   std::string console;
+  Clock* asleep_by = nullptr;  ///< The console is not answered for an hour.
   Error connect_error;
 };
 
@@ -206,6 +210,14 @@ TEST_F(LauncherTest, ConnectsToNobodyWithoutAPinnedKey) {
   pool.boot_timeout = 30s;
   EXPECT_EQ(reach().code, "E0420");
   EXPECT_TRUE(world.events.empty());
+}
+
+TEST_F(LauncherTest, WaitsForAConsoleNoLongerThanForTheMachine) {
+  pool.boot_timeout = 30s;
+  world.asleep_by = &clock;
+  const TimePoint before = clock.now();
+  EXPECT_EQ(reach().code, "E0420");
+  EXPECT_LT(clock.now() - before, 34s);
 }
 
 TEST_F(LauncherTest, StopsAtOnceWhenAnotherMachineAnswers) {
