@@ -37,7 +37,7 @@ format: ## Lay the code out
 	@git ls-files -co --exclude-standard '*.cpp' '*.hpp' | xargs clang-format-19 -i
 
 bench: ## Measure: signatures a second, launch to first output line
-	@tools/setup build demo
+	@tools/setup build demo test
 	@tools/build release
 	@bench/run
 
@@ -60,6 +60,7 @@ soak: ## Eight hours of load on the virtual clock, then half an hour of it in re
 	@tools/setup build demo test
 	@tools/build release
 	@build/release/fleet_simulation --soak 8
+	@tests/integration/prepare
 	@build/venv/bin/python bench/soak $(or $(SECONDS),1800)
 
 bugs: ## Bugs on purpose: each must be found by the simulator within a minute (about ten minutes)
