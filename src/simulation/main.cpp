@@ -251,7 +251,7 @@ constexpr std::string_view kUsage =
     "  --busy MACHINES  all of them with ten-minute jobs all day\n"
     "  --reuse JOBS     so many for each of these machines (1)\n"
     "  --burst JOBS     at once; prints when the last machine was launched\n"
-    "  --fleets         with --burst: by CreateFleet instead of RunInstances\n"
+    "  --fleets         launches them by CreateFleet instead of RunInstances\n"
     "  --soak HOURS     of many short jobs, ten to a machine; prints what grows\n"
     "Exit code: 0; 1 after a violation, a burst that launched more or fewer than its jobs, rows\n"
     "or descriptors that grew, a process that died or, of many days, a fault or a moment of a\n"
@@ -324,6 +324,10 @@ int main_with(int argc, char** argv) {
   }
   const DayOptions& day = flags.day;
   const bool is_given = day.instances > 0 || day.burst > 0 || day.soak > Duration{};
+  if (!is_given && (day.reuse > 1 || day.uses_fleets)) {
+    fmt::print(stderr, "--reuse and --fleets need --busy or --burst\n");
+    return 2;
+  }
   if (flags.days < 0) flags.days = is_given ? 1 : 100;
   return run(flags);
 }
